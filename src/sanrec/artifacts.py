@@ -1,0 +1,248 @@
+"""The single place where a path under `results/` is put together or taken apart.
+
+    results/{corpus}/items.parquet                     a corpus' items with their media
+    results/{corpus}/hidden/{channel}/{backbone}.json  manifest, written last, of the store `{backbone}.zarr` beside it
+    results/{corpus}/inputs/{channel}/{backbone}.json  the same for model-ready inputs
+    results/checkpoints/{backbone}.json                beside the folder it vouches for
+    results/{dataset}/interactions.parquet             a data set, and its statistics.json
+    results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/metrics.json
+
+One run has one path: a setting equal to its default is never written, and inputs that are the data set's own are
+letters. A path that says the same in another way is refused, naming the right one.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from sanrec.config import CHANNELS, LETTERS, Config, Settings, validate
+from sanrec.errors import ConfigError, unknown
+from sanrec.methods import METHODS, Method
+
+ROOT = "results"
+
+
+@dataclass(frozen=True)
+class Input:
+    """One tower's source: a channel of the corpus, seen through a backbone."""
+
+    channel: str
+    backbone: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run, as its path names it: everything that decides its numbers."""
+
+    dataset: str
+    model: str
+    inputs: tuple[Input, ...]
+    settings: Settings
+    seed: int
+    inputs_text: str
+    variant: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of the run's files."""
+        return f"{ROOT}/{self.dataset}/runs/{self.model}/{self.inputs_text}/{self.variant}/seed={self.seed}"
+
+    @property
+    def metrics(self) -> str:
+        """The file written last: a run is finished when it is there."""
+        return f"{self.folder}/metrics.json"
+
+
+def items(corpus: str) -> str:
+    """Path of a corpus' item table."""
+    return f"{ROOT}/{corpus}/items.parquet"
+
+
+def media_report(corpus: str) -> str:
+    """Path of a corpus' list of media that are missing or broken."""
+    return f"{ROOT}/{corpus}/media-report.csv"
+
+
+def interactions(dataset: str) -> str:
+    """Path of a data set's interactions."""
+    return f"{ROOT}/{dataset}/interactions.parquet"
+
+
+def statistics(dataset: str) -> str:
+    """Path of a data set's counts."""
+    return f"{ROOT}/{dataset}/statistics.json"
+
+
+def checkpoint(backbone: str) -> str:
+    """Path of the manifest of a backbone's checkpoint; the checkpoint's folder is `store_of` it."""
+    return f"{ROOT}/checkpoints/{backbone}.json"
+
+
+def hidden(corpus: str, channel: str, backbone: str) -> str:
+    """Path of the manifest of a store of hidden states."""
+    return f"{ROOT}/{corpus}/hidden/{channel}/{backbone}.json"
+
+
+def inputs(corpus: str, channel: str, backbone: str) -> str:
+    """Path of the manifest of a store of model-ready inputs."""
+    return f"{ROOT}/{corpus}/inputs/{channel}/{backbone}.json"
+
+
+def store_of(manifest: str) -> str:
+    """The folder that a manifest vouches for: `x.zarr` beside `x.json`, or `x/` for a checkpoint."""
+    stem = manifest.removesuffix(".json")
+    return stem if stem.startswith(f"{ROOT}/checkpoints/") or "/checkpoints/" in stem else f"{stem}.zarr"
+
+
+# -- inputs ------------------------------------------------------------------------------------------------------------
+
+
+def parse_inputs(config: Config, dataset: str, text: str) -> tuple[Input, ...]:
+    """The towers' sources that `text` names: letters (`TIVA`) or channels joined by + (`title@bert-large+cover`).
+
+    Raises ConfigError for an unknown letter, channel or backbone, for a backbone of another modality, for a channel
+    that the data set has no backbone for, and for a spelling that is not the canonical one.
+    """
+    own = config.find("dataset", dataset).backbones
+    where = f"inputs '{text}' of data set '{dataset}'"
+    found = []
+    letters = bool(re.fullmatch("[A-Z]+", text))
+    for part in text if letters else text.split("+"):
+        if letters and part not in LETTERS:
+            raise unknown("letter", part, LETTERS, where)
+        channel, at, backbone = (LETTERS[part] if letters else part).partition("@")
+        if channel not in CHANNELS:
+            raise unknown("channel", channel, CHANNELS, where)
+        if not at:
+            if channel not in own:
+                raise ConfigError(f"{where}: the data set has no backbone for channel '{channel}'; write {channel}@NAME")
+            backbone = own[channel]
+        record = config.find("backbone", backbone, where)
+        if record.modality != CHANNELS[channel]:
+            raise ConfigError(f"{where}: backbone '{backbone}' reads {record.modality}, but '{channel}' is {CHANNELS[channel]}")
+        found.append(Input(channel, backbone))
+    canonical = format_inputs(config, dataset, found)
+    if canonical != text:
+        raise ConfigError(f"{where} are written '{canonical}': one run has one path")
+    return tuple(found)
+
+
+def format_inputs(config: Config, dataset: str, sources: Sequence[Input]) -> str:
+    """The canonical spelling: letters in the papers' order where every source is the data set's own, else channels."""
+    own = config.find("dataset", dataset).backbones
+    letter = {channel: name for name, channel in LETTERS.items()}
+    names = [s.channel for s in sources]
+    if len(set(names)) == len(names) and all(own.get(s.channel) == s.backbone and s.channel in letter for s in sources):
+        return "".join(name for name, channel in LETTERS.items() if channel in names)
+    return "+".join(s.channel if own.get(s.channel) == s.backbone else f"{s.channel}@{s.backbone}" for s in sources)
+
+
+# -- settings and variants ---------------------------------------------------------------------------------------------
+
+
+def method(model: str) -> Method:
+    """The method of that name. Raises ConfigError, with the nearest valid name, where there is none."""
+    if model not in METHODS:
+        raise unknown("model", model, METHODS)
+    return METHODS[model]
+
+
+def default_settings(config: Config, dataset: str, model: str) -> Settings:
+    """The method's defaults under those of the data set (`all` first, then the method's own)."""
+    valid = method(model).valid_settings
+    own = config.find("dataset", dataset).settings
+    for key in own:
+        if key != "all" and key not in METHODS:
+            raise unknown("model", key, ["all", *METHODS], f"settings of data set '{dataset}'")
+    shared = {k: v for k, v in own.get("all", {}).items() if k in valid or k not in Settings.model_fields}
+    merged = {**method(model).defaults, **shared, **own.get(model, {})}
+    return validate(Settings, merged, f"settings of data set '{dataset}' for '{model}'")
+
+
+def parse_variant(config: Config, dataset: str, model: str, text: str) -> Settings:
+    """The settings of a variant, `default` or `name=value,name=value` in the order of `Settings`.
+
+    Raises ConfigError for a setting the method does not have, a bad value, and for a spelling that is not canonical.
+    """
+    where = f"variant '{text}' of '{model}' on '{dataset}'"
+    values: dict[str, Any] = {}
+    for part in [] if text == "default" else text.split(","):
+        name, equals, value = part.partition("=")
+        if name not in method(model).valid_settings:
+            raise unknown("setting", name, method(model).valid_settings, where)
+        if not equals:
+            raise ConfigError(f"{where}: '{part}' is not of the form name=value")
+        values[name] = yaml.safe_load(value) if value in ("true", "false") else value
+    base = default_settings(config, dataset, model)
+    settings = validate(Settings, {**base.model_dump(), **values}, where)
+    canonical = format_variant(config, dataset, model, settings)
+    if canonical != text:
+        raise ConfigError(f"{where} is written '{canonical}': one run has one path, a default is never written")
+    return settings
+
+
+def format_variant(config: Config, dataset: str, model: str, settings: Settings | Mapping[str, Any]) -> str:
+    """The canonical variant of full `settings`, or of the mapping's values over the defaults."""
+    base = default_settings(config, dataset, model)
+    if not isinstance(settings, Settings):
+        for name in settings:
+            if name not in method(model).valid_settings:
+                raise unknown("setting", name, method(model).valid_settings, f"a variant of '{model}'")
+        settings = validate(Settings, {**base.model_dump(), **settings}, f"a variant of '{model}' on '{dataset}'")
+    changed = [
+        f"{name}={_spell(getattr(settings, name))}"
+        for name in Settings.model_fields
+        if getattr(settings, name) != getattr(base, name)
+    ]
+    return ",".join(changed) or "default"
+
+
+def _spell(value: Any) -> str:
+    """A value as it stands in a path: booleans as in yaml, floats in the shortest form that reads back the same."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def run(
+    config: Config, dataset: str, model: str, inputs_text: str, variant: str | Mapping[str, Any] = "default", seed: int = 0
+) -> Run:
+    """The run with these names, checked. `variant` is its canonical text, or a mapping of settings that differ."""
+    sources = parse_inputs(config, dataset, inputs_text)
+    spec = method(model)
+    if spec.most_channels and not spec.fewest_channels <= len(sources) <= spec.most_channels:
+        raise ConfigError(f"{spec.title} takes {spec.fewest_channels} to {spec.most_channels} inputs, not '{inputs_text}'")
+    if len(sources) < spec.fewest_channels:
+        raise ConfigError(f"{spec.title} takes at least {spec.fewest_channels} inputs, not '{inputs_text}'")
+    text = variant if isinstance(variant, str) else format_variant(config, dataset, model, variant)
+    return Run(dataset, model, sources, parse_variant(config, dataset, model, text), int(seed), inputs_text, text)
+
+
+def parse_run(config: Config, path: str) -> Run:
+    """The run that a path inside its folder belongs to."""
+    pattern = rf"{ROOT}/([^/]+)/runs/([^/]+)/([^/]+)/([^/]+)/seed=(\d+)(?:/.*)?"
+    match = re.search(rf"(?:^|/){pattern}$", path)
+    if not match:
+        raise ConfigError(f"'{path}' is no run: expected {ROOT}/DATASET/runs/MODEL/INPUTS/VARIANT/seed=N")
+    dataset, model, inputs_text, variant, seed = match.groups()
+    return run(config, dataset, model, inputs_text, variant, int(seed))
+
+
+def run_needs(config: Config, this: Run) -> list[str]:
+    """The artifacts that a run reads: its data set, and each source's hidden states, or inputs and checkpoints."""
+    corpus = config.find("corpus", config.find("dataset", this.dataset).corpus)
+    assert corpus is not None
+    name = config.datasets[this.dataset].corpus
+    needs = [interactions(this.dataset)]
+    for source in dict.fromkeys(this.inputs):
+        if method(this.model).reads == "inputs":
+            needs += [inputs(name, source.channel, source.backbone), checkpoint(source.backbone)]
+        else:
+            needs.append(hidden(name, source.channel, source.backbone))
+    return needs

@@ -1,0 +1,1 @@
+"""Pretrained encoders: which there are, how items become their inputs, and how their hidden states are stored."""

@@ -1,0 +1,247 @@
+"""The one configuration object: frozen pydantic records, unknown keys refused with the nearest valid name.
+
+Ground floor: imports nothing of sanrec but its errors, and no heavy library. `sanrec.load` fills a `Config`
+from the built-in registries and the user's config.yaml.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import PositiveFloat as Positive
+from pydantic import PositiveInt as Count
+
+from sanrec.errors import ConfigError, unknown
+
+Modality = Literal["text", "image", "video", "audio"]
+Pooling = Literal["first", "mean", "last"]
+Fusion = Literal["concat", "static", "dynamic", "momef"]
+
+CHANNELS: dict[str, Modality] = {  # a channel is one view of an item
+    "title": "text",
+    "cover": "image",
+    "video": "video",
+    "audio": "audio",
+    "cover-caption": "text",
+    "video-caption": "text",
+}
+LETTERS = {"T": "title", "I": "cover", "V": "video", "A": "audio"}  # in the papers' order
+
+
+class Frozen(BaseModel):
+    """A record that cannot change and takes no key it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Settings(Frozen):
+    """All that changes a run's numbers beside its data, method, inputs and seed. The order is that of `variant`."""
+
+    adapter_width: Count = 512
+    """Inner width H of the adapter blocks (SANB and Houlsby); the papers tune it between 32 and 8192."""
+    fusion: Fusion = "concat"
+    """How the towers' vectors become one item vector: concat, static, dynamic or momef."""
+    top_k: Count = 2
+    """Experts kept per item by MOMEF fusion (CROSSAN, Table 7)."""
+    gating: bool = True
+    """Softmax gates between towers; false gives the plain sum (CROSSAN, 6.3)."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """Non-linearity inside adapter blocks; the published code has ReLU."""
+    layers: str = Field("even", pattern=r"^(even|\d+(-\d+)*)$")
+    """Which transformer blocks feed the towers: `even` (evenly spread, from the last down) or a list, as `2-4-6`."""
+    blocks: Count = 6
+    """How many blocks `even` keeps per tower; the embedding layer comes on top."""
+    lora_rank: Count = 512
+    """Rank r of LoRA; its alpha equals it."""
+    recommender_width: Count = 64
+    """Width E of item vectors and of the user encoder."""
+    user_blocks: Count = 2
+    """Transformer blocks of the user encoder."""
+    user_heads: Count = 2
+    """Attention heads of the user encoder."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Dropout in the user encoder."""
+    learning_rate: Positive = 2e-4
+    """Adam's learning rate of user encoder, heads, fusion, text and inter gates."""
+    adapter_learning_rate: Positive = 1e-4
+    """Adam's learning rate of adapters and of the other gates."""
+    backbone_learning_rate: Positive = 1e-4
+    """Adam's learning rate of the backbones under full fine-tuning."""
+    batch_size: Count = 64
+    """Users per training step."""
+    max_epochs: Count = 100
+    """Most epochs; early stopping usually ends before."""
+    patience: Count = 10
+    """Epochs without a better validation HR@10 before training stops."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the forward pass: auto is bfloat16 autocast on a GPU and float32 on a CPU."""
+
+
+class Download(Frozen):
+    """A file to fetch from the first of its URLs that answers."""
+
+    file: str
+    """Path below the corpus' folder at which it is stored."""
+    urls: tuple[str, ...] = ()
+    """Where to fetch it: the address and its mirrors, tried in order."""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """Checksum; a file that differs is refused."""
+    unpack: bool = False
+    """Whether it is a zip or tar archive to be unpacked beside itself."""
+
+
+class Corpus(Frozen):
+    """Items with their media."""
+
+    title: str
+    """Name as printed."""
+    layout: Literal["microlens", "amazon"]
+    """How its files are laid out (docs: data)."""
+    source: Literal["demo", "files"] = "files"
+    """`demo`: made by sanrec's generator; `files`: found below `folder`, or downloaded into it."""
+    folder: str
+    """Folder of the raw files; a relative path starts at the working folder."""
+    titles: str
+    """The titles file, below `folder`."""
+    covers: str | None = None
+    """Folder of cover images, below `folder`; files are named by item id."""
+    videos: str | None = None
+    """Folder of videos, below `folder`."""
+    audios: str | None = None
+    """Folder of sound files, below `folder`; where there is none, the sound comes from the video."""
+    downloads: tuple[Download, ...] = ()
+    """What the download rule fetches into `folder`."""
+    missing_limit: float = Field(0.05, ge=0, le=1)
+    """Largest share of items whose medium may be missing or broken before extraction is an error."""
+
+
+class Dataset(Frozen):
+    """Interactions over a corpus, with the backbones and default settings that go with them."""
+
+    title: str
+    """Name as printed in tables."""
+    corpus: str
+    """The corpus its items are from."""
+    pairs: str
+    """The interactions file, below the corpus' folder: `user<TAB>item item ...`, oldest first."""
+    min_interactions: int = Field(5, ge=3)
+    """Users with fewer are dropped."""
+    keep_last: int = Field(13, ge=3)
+    """Each user's last so many interactions are kept."""
+    backbones: dict[str, str]
+    """The backbone of each channel, for inputs that name none."""
+    settings: dict[str, dict[str, Any]] = {}
+    """Default settings that differ from the method's: under `all`, or under one method's name."""
+
+
+class Backbone(Frozen):
+    """A pretrained encoder of one modality."""
+
+    modality: Modality
+    """What it reads."""
+    source: Literal["hub", "folder", "demo"] = "hub"
+    """Where the checkpoint comes from: the Hugging Face hub, a local folder, or sanrec's demo."""
+    checkpoint: str
+    """Repository on the hub (`owner/name`), local folder, or name of the demo's backbone."""
+    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
+    """Commit on the hub; required there, so that results can be repeated."""
+    pooling: Pooling
+    """How token states become one vector: first token, mean, or last token."""
+    blocks: Count
+    """Transformer blocks; its hidden states are one more, the embedding output."""
+    width: Count
+    """Width D of its hidden states."""
+    max_tokens: Count = 30
+    """Longest title in tokens, special ones included (captions: 128)."""
+    chunk_rows: Count = 2048
+    """Items per chunk of the stores; fewer where an item is dear. A batch never crosses a chunk."""
+    batch_size: Count = 64
+    """Items per forward pass of extraction."""
+    license: str = "unknown"
+    """Licence of the weights, as the repository states it."""
+
+
+class Study(Frozen):
+    """Which data sets and seeds the tables take; nothing in it changes a run's numbers."""
+
+    title: str
+    """Name as printed."""
+    datasets: tuple[str, ...]
+    """Data sets of CROSSAN's tables, in their order."""
+    versa_datasets: tuple[str, ...] = ()
+    """Data sets of IISAN-Versa's Table I, in its order."""
+    seeds: tuple[int, ...] = (0,)
+    """One training run per seed."""
+
+
+class Threads(Frozen):
+    """CPU threads per job of each step; Snakemake runs as many jobs side by side as `--cores` has room for."""
+
+    extract: Count = 1
+    """Extraction of hidden states and of model-ready inputs."""
+    train: Count = 1
+    """Training. Another number gives other last bits."""
+
+
+class Config(Frozen):
+    """Everything that sanrec is told: the registries, widened and overridden by config.yaml."""
+
+    study: str = "demo"
+    """The study that the tables are made for."""
+    seeds: tuple[int, ...] | None = None
+    """Seeds, in place of the study's."""
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """Where models run: auto takes a GPU if there is one."""
+    threads: Threads = Threads()
+    """CPU threads per job."""
+    studies: dict[str, Study] = {}
+    """Studies by name."""
+    corpora: dict[str, Corpus] = {}
+    """Corpora by name."""
+    datasets: dict[str, Dataset] = {}
+    """Data sets by name."""
+    backbones: dict[str, Backbone] = {}
+    """Backbones by name."""
+
+    def find(self, kind: Literal["study", "corpus", "dataset", "backbone"], name: str, where: str = "") -> Any:
+        """The record of that name. Raises ConfigError, with the nearest valid name, where there is none."""
+        table = getattr(self, {"study": "studies", "corpus": "corpora"}.get(kind, f"{kind}s"))
+        if name not in table:
+            raise unknown(kind, name, table, where)
+        return table[name]
+
+    @property
+    def chosen_study(self) -> Study:
+        """The study named by `study`, with `seeds` in place of its own where given."""
+        study = self.find("study", self.study, "config key 'study'")
+        return study if self.seeds is None else study.model_copy(update={"seeds": self.seeds})
+
+
+def validate(model: type[Frozen], values: Mapping[str, Any], where: str) -> Any:
+    """Build `model` from `values`, turning pydantic's complaints into one ConfigError for people.
+
+    `where` says what the values are, as `config.yaml`. Every complaint is listed; unknown keys get the nearest
+    valid one.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        lines = []
+        for complaint in error.errors():
+            place = ".".join(str(part) for part in complaint["loc"])
+            if complaint["type"] == "extra_forbidden":
+                keys = _fields_at(model, complaint["loc"][:-1])
+                lines.append(str(unknown("key", place, [".".join([*map(str, complaint["loc"][:-1]), k]) for k in keys])))
+            else:
+                lines.append(f"{place or 'value'}: {complaint['msg']}, not {complaint.get('input')!r}")
+        raise ConfigError(f"{where}: " + "; ".join(lines)) from None
+
+
+def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The field names of the record that `path` leads to from `model`, through dicts and tuples of records."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        annotation: Any = field.annotation if field else model
+        inner = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        model = inner[0] if inner else model
+    return list(model.model_fields)

@@ -1,0 +1,1 @@
+"""From raw interaction and title files to the tables of corpora and data sets."""

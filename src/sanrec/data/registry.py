@@ -1,0 +1,102 @@
+"""The built-in corpora, data sets and studies. config.yaml adds its own and overrides single keys of these."""
+
+from sanrec.config import Corpus, Dataset, Study
+
+PAPER_BACKBONES = {
+    "title": "bert-base",
+    "cover": "vit-base",
+    "video": "videomae-base",
+    "audio": "ast-audioset",
+    "cover-caption": "bert-base",
+    "video-caption": "bert-base",
+}
+DEMO_BACKBONES = {"title": "bert", "cover": "vit", "video": "videomae", "audio": "ast"}
+DEMO_SETTINGS = {
+    "all": {
+        "adapter_width": 32,
+        "lora_rank": 16,
+        "learning_rate": 2e-3,
+        "adapter_learning_rate": 2e-3,
+        "backbone_learning_rate": 5e-4,
+        "batch_size": 256,
+        "max_epochs": 30,
+        "patience": 5,
+    },
+}
+
+CORPORA = {
+    "demo": Corpus(
+        title="Demo world",
+        layout="microlens",
+        source="demo",
+        folder="results/demo/raw",
+        titles="demo_titles.csv",
+        covers="demo_covers",
+        videos="demo_videos",
+        audios="demo_audios",
+    ),
+    "microlens": Corpus(
+        title="MicroLens",
+        layout="microlens",
+        folder="data/microlens",
+        titles="MicroLens-100k_title_en.csv",
+        covers="MicroLens-100k_covers",
+        videos="MicroLens-100k_videos",
+        audios="MicroLens-100k_audios",
+    ),
+    "scientific": Corpus(
+        title="Amazon Industrial and Scientific",
+        layout="amazon",
+        folder="data/amazon-scientific",
+        titles="Industrial_and_Scientific_items.tsv",
+        covers="images",
+    ),
+}
+
+DATASETS = {
+    "demo": Dataset(
+        title="Demo",
+        corpus="demo",
+        pairs="demo_pairs.tsv",
+        backbones=DEMO_BACKBONES,
+        settings=DEMO_SETTINGS,
+    ),
+    "demo-half": Dataset(
+        title="Demo-half",
+        corpus="demo",
+        pairs="demo-half_pairs.tsv",
+        backbones=DEMO_BACKBONES,
+        settings=DEMO_SETTINGS,
+    ),
+    "microlens-100k": Dataset(
+        title="MicroLens-100K",
+        corpus="microlens",
+        pairs="MicroLens-100k_pairs.tsv",
+        backbones=PAPER_BACKBONES,
+        settings={"all": {"batch_size": 512}, "iisan-e": {"adapter_width": 1024}},
+    ),
+    "microlens-50k": Dataset(
+        title="MicroLens-50K",
+        corpus="microlens",
+        pairs="MicroLens-50k_pairs.tsv",
+        backbones=PAPER_BACKBONES,
+        settings={"all": {"batch_size": 512, "top_k": 3}, "iisan-e": {"adapter_width": 1024}},
+    ),
+    "scientific": Dataset(
+        title="Scientific",
+        corpus="scientific",
+        pairs="am_Industrial_and_Scientific_users.tsv",
+        backbones={"title": "bert-base", "cover": "vit-base"},
+        settings={"all": {"adapter_width": 64}},
+    ),
+}
+
+STUDIES = {
+    "demo": Study(title="Demo", datasets=("demo", "demo-half"), versa_datasets=("demo", "demo-half"), seeds=(0,)),
+    "paper": Study(
+        title="Papers",
+        datasets=("microlens-100k", "microlens-50k"),
+        versa_datasets=("scientific", "microlens-100k"),
+        seeds=(12345,),
+    ),
+}

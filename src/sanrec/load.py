@@ -1,0 +1,70 @@
+"""The configuration: built-in registries under the user's config.yaml."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sanrec.backbones.registry import BACKBONES
+from sanrec.config import Backbone, Config, Corpus, Dataset, Frozen, Study, validate
+from sanrec.data.registry import CORPORA, DATASETS, STUDIES
+from sanrec.errors import ConfigError
+
+REGISTRIES: dict[str, tuple[type[Frozen], Mapping[str, Frozen]]] = {
+    "studies": (Study, STUDIES),
+    "corpora": (Corpus, CORPORA),
+    "datasets": (Dataset, DATASETS),
+    "backbones": (Backbone, BACKBONES),
+}
+
+
+def load_config(source: str | Path | Mapping[str, Any] | None = None) -> Config:
+    """The config of a yaml file, or of a mapping already read (Snakemake's `config`), over the built-in registries.
+
+    An entry under a built-in's name overrides only the keys it gives. Raises ConfigError for anything unknown.
+    """
+    if source is None or isinstance(source, Mapping):
+        values, where = dict(source or {}), "config"
+    else:
+        where = str(source)
+        try:
+            values = yaml.safe_load(Path(source).read_text(encoding="utf-8")) or {}
+        except FileNotFoundError:
+            raise ConfigError(f"{where}: no such config file") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{where}: not valid yaml: {error}") from None
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where}: expected keys and values, found {type(values).__name__}")
+    for key, (record, builtin) in REGISTRIES.items():
+        given = values.get(key) or {}
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"{where}: '{key}' holds entries by name, not {type(given).__name__}")
+        merged: dict[str, Frozen] = dict(builtin)
+        for name, entry in given.items():
+            if not isinstance(entry, Mapping):
+                raise ConfigError(f"{where}: {key}.{name} holds keys and values, not {type(entry).__name__}")
+            base = builtin[name].model_dump() if name in builtin else {}
+            merged[name] = validate(record, {**base, **entry}, f"{where}: {key}.{name}")
+        values[key] = merged
+    config = validate(Config, values, where)
+    check_references(config, where)
+    return config
+
+
+def check_references(config: Config, where: str) -> None:
+    """Every name that one record gives for another must exist. Raises ConfigError, saying where."""
+    config.find("study", config.study, f"{where}: key 'study'")
+    for name, study in config.studies.items():
+        for dataset in (*study.datasets, *study.versa_datasets):
+            config.find("dataset", dataset, f"{where}: studies.{name}")
+    for name, dataset in config.datasets.items():
+        config.find("corpus", dataset.corpus, f"{where}: datasets.{name}.corpus")
+        for channel, backbone in dataset.backbones.items():
+            config.find("backbone", backbone, f"{where}: datasets.{name}.backbones.{channel}")
+    for name, backbone in config.backbones.items():
+        if backbone.source == "hub" and backbone.revision is None:
+            raise ConfigError(
+                f"{where}: backbones.{name}: a hub checkpoint needs a revision (the 40-digit commit on the hub), "
+                "so that results can be repeated"
+            )

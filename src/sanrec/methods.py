@@ -1,0 +1,44 @@
+"""The registry of methods: what each is called, which settings it has, and what its paper sets differently.
+
+Light, because paths are checked against it; `models.registry` builds the modules of the same names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+TOWERS = ("adapter_width", "fusion", "top_k", "activation", "layers", "blocks", "adapter_learning_rate")
+COMMON = (
+    "recommender_width", "user_blocks", "user_heads", "dropout",
+    "learning_rate", "batch_size", "max_epochs", "patience", "precision",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to adapt backbones: `reads` hidden states (cached), their `final` layer, or raw model inputs."""
+
+    title: str
+    reads: str
+    settings: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    most_channels: int | None = None
+    fewest_channels: int = 1
+
+    @property
+    def valid_settings(self) -> tuple[str, ...]:
+        """The names of all settings that change this method's runs."""
+        return (*self.settings, *COMMON)
+
+
+METHODS = {
+    "crossan": Method("CROSSAN", "hidden", (*TOWERS, "gating"), {"fusion": "momef"}),
+    "indsan": Method("INDSAN", "hidden", (*TOWERS, "gating"), {"fusion": "momef"}),
+    "iisan": Method("IISAN", "hidden", TOWERS, most_channels=2, fewest_channels=2),
+    "iisan-e": Method("IISAN-E", "hidden", TOWERS, fewest_channels=2),
+    "full": Method("Full Finetuning", "inputs", ("backbone_learning_rate",)),
+    "adapter": Method("Adapter", "inputs", ("adapter_width", "activation", "adapter_learning_rate")),
+    "lora": Method("LoRA", "inputs", ("lora_rank", "adapter_learning_rate")),
+    "frozen": Method("Frozen", "final"),
+}
