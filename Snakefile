@@ -1,0 +1,52 @@
+# One DAG from raw media to every table: see docs/ and `config.yaml`.
+#
+#     snakemake results/table3.csv --cores
+#
+# A person reads workflow/rules/ in the order of the data: corpora, backbones, stores, runs, tables. Each rule calls one
+# `sanrec` subcommand; the line it ran stands at the head of its log and also works by hand.
+
+import os
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# The package of this very checkout, also where a job runs in a conda environment that does not have it.
+SOURCE = os.path.join(workflow.basedir, "src")
+sys.path.insert(0, SOURCE)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
+
+from sanrec import artifacts, snakefile as needs
+from sanrec.versions import STEPS
+
+
+configfile: "config.yaml"
+
+
+CONFIG, CONFIG_FILE = needs.settle(config)
+TABLES = needs.tables(os.path.join(workflow.basedir, "workflow", "tables"))
+SANREC = f"python -m sanrec --config {CONFIG_FILE}"
+
+
+wildcard_constraints:
+    corpus=r"[^/]+",
+    dataset=r"[^/]+",
+    channel=r"[^/]+",
+    backbone=r"[^/]+",
+    model=r"[^/]+",
+    inputs=r"[^/]+",
+    variant=r"[^/]+",
+    seed=r"\d+",
+
+
+rule all:
+    input:
+        [f"results/{name}.csv" for name in TABLES],
+
+
+include: "workflow/rules/corpora.smk"
+include: "workflow/rules/backbones.smk"
+include: "workflow/rules/stores.smk"
+include: "workflow/rules/runs.smk"
+include: "workflow/rules/tables.smk"

@@ -1,0 +1,177 @@
+"""The command line: one subcommand per step, thin. `sanrec --help` imports neither torch nor pandas."""
+
+import argparse
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from sanrec import __version__, artifacts
+from sanrec.config import Config
+from sanrec.errors import SanrecError
+from sanrec.load import load_config
+
+Step = Callable[[Config, argparse.Namespace], None]
+
+
+def demo_world(config: Config, args: argparse.Namespace) -> None:
+    """Make the demo's media and interactions, in the folder layout of MicroLens."""
+    from sanrec.demo.media import make_world
+    from sanrec.files import write_json
+
+    corpus = config.find("corpus", args.corpus)
+    make_world(Path(corpus.folder))
+    write_json(f"{artifacts.ROOT}/{args.corpus}/raw.json", {"folder": corpus.folder, "source": "demo"})
+
+
+def demo_backbone(config: Config, args: argparse.Namespace) -> None:
+    """Train one of the demo's small backbones."""
+    from sanrec.demo.backbones import make_backbone
+    from sanrec.media.download import write_checkpoint_manifest
+
+    manifest = artifacts.checkpoint(args.backbone)
+    folder = Path(artifacts.store_of(manifest))
+    make_backbone(config.find("backbone", args.backbone).checkpoint, folder)
+    write_checkpoint_manifest(Path(manifest), folder, {"source": "demo"})
+
+
+def download(config: Config, args: argparse.Namespace) -> None:
+    """Fetch a corpus' raw files, or check that they are where the config says."""
+    from sanrec.media.download import fetch_corpus
+
+    fetch_corpus(config.find("corpus", args.corpus), Path(f"{artifacts.ROOT}/{args.corpus}/raw.json"))
+
+
+def checkpoint(config: Config, args: argparse.Namespace) -> None:
+    """Fetch a backbone's checkpoint at its pinned revision, or check the local folder that holds it."""
+    from sanrec.media.download import fetch_checkpoint
+
+    manifest = artifacts.checkpoint(args.backbone)
+    fetch_checkpoint(config.find("backbone", args.backbone), args.backbone, Path(manifest))
+
+
+def prepare_corpus(config: Config, args: argparse.Namespace) -> None:
+    """Read a corpus' titles and look up its media."""
+    from sanrec.data import prepare
+
+    prepare.prepare_corpus(config, args.corpus, Path(artifacts.items(args.corpus)))
+
+
+def prepare_dataset(config: Config, args: argparse.Namespace) -> None:
+    """Read a data set's interactions, cut and split them, and count them."""
+    from sanrec.data import prepare
+
+    items = Path(artifacts.items(config.find("dataset", args.dataset).corpus))
+    outputs = Path(artifacts.interactions(args.dataset)), Path(artifacts.statistics(args.dataset))
+    prepare.prepare_dataset(config, args.dataset, items, *outputs)
+
+
+def extract(config: Config, args: argparse.Namespace) -> None:
+    """Run a backbone over a corpus' channel and store all its hidden states."""
+    from sanrec.backbones.extract import extract as run_extraction
+
+    run_extraction(config, args.corpus, args.channel, args.backbone)
+
+
+def inputs(config: Config, args: argparse.Namespace) -> None:
+    """Decode a corpus' channel into a store of model-ready integers."""
+    from sanrec.backbones.inputs import build_input_store
+
+    build_input_store(config, args.corpus, args.channel, args.backbone)
+
+
+def media_report(config: Config, args: argparse.Namespace) -> None:
+    """List every item whose medium is missing or broken, over all channels."""
+    from sanrec.backbones.report import write_media_report
+    from sanrec.snakefile import media_needs
+
+    write_media_report(media_needs(config, args.corpus), Path(artifacts.media_report(args.corpus)))
+
+
+def train(config: Config, args: argparse.Namespace) -> None:
+    """Train the runs that the paths name, one after the other."""
+    from sanrec.training.run import train_run
+
+    for path in args.runs:
+        metrics = train_run(config, artifacts.parse_run(config, path))
+        print(f"{path}: test " + ", ".join(f"{k} {v:.4f}" for k, v in metrics["test"].items() if k.endswith("@10")))
+
+
+def table(config: Config, args: argparse.Namespace) -> None:
+    """Make a table, as csv, md and html, from its runs or counts."""
+    from sanrec.reporting.specs import load_table
+    from sanrec.reporting.tables import make_table
+
+    make_table(config, load_table(args.spec), Path(args.reference), Path(args.output).with_suffix(""))
+
+
+def schema(config: Config, args: argparse.Namespace) -> None:
+    """Print the JSON Schema of config.yaml."""
+    from sanrec.schema import config_schema
+
+    print(config_schema())
+
+
+COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
+    "demo-world": (demo_world, ("corpus",)),
+    "demo-backbone": (demo_backbone, ("backbone",)),
+    "download": (download, ("corpus",)),
+    "checkpoint": (checkpoint, ("backbone",)),
+    "prepare-corpus": (prepare_corpus, ("corpus",)),
+    "prepare-dataset": (prepare_dataset, ("dataset",)),
+    "extract": (extract, ("corpus", "channel", "backbone")),
+    "inputs": (inputs, ("corpus", "channel", "backbone")),
+    "media-report": (media_report, ("corpus",)),
+    "train": (train, ("runs+",)),
+    "table": (table, ("spec", "reference", "output")),
+    "schema": (schema, ()),
+}
+WITH_NETWORK = ("download", "checkpoint")  # every other step runs with the hub switched off
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's parser."""
+    main_parser = argparse.ArgumentParser(prog="sanrec", description="Adapt frozen foundation models to sequential recommendation.")
+    main_parser.add_argument("--version", action="version", version=f"sanrec {__version__}")
+    main_parser.add_argument("--config", help="config file (default: config.yaml, if there is one)")
+    main_parser.add_argument("--log", type=Path, help="write messages and progress to this file; errors go to both")
+    commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (step, arguments) in COMMANDS.items():
+        sub = commands.add_parser(name, help=step.__doc__, description=step.__doc__)
+        for argument in arguments:
+            sub.add_argument(argument.rstrip("+"), nargs="+" if argument.endswith("+") else None)
+    return main_parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand. Errors that the user can mend are printed without a traceback; the exit status is then 1."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args = parser().parse_args(argv)
+    if args.command not in WITH_NETWORK:
+        os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    terminal = sys.stderr
+    if args.log:
+        args.log.parent.mkdir(parents=True, exist_ok=True)
+    with args.log.open("w", encoding="utf-8", buffering=1) if args.log else nullcontext(terminal) as log:
+        sys.stderr = log
+        try:
+            if args.log:
+                print(f"$ sanrec {shlex.join(argv)}", file=log)
+            default = "config.yaml" if Path("config.yaml").exists() else None
+            COMMANDS[args.command][0](load_config(args.config or default), args)
+            return 0
+        except SanrecError as error:
+            for stream in {terminal, log}:
+                print(f"sanrec {args.command}: {error}", file=stream)
+            return 1
+        except Exception:
+            if args.log:
+                print(f"sanrec {args.command} failed; the whole message is in {args.log}", file=terminal)
+            traceback.print_exc(file=log)
+            return 1
+        finally:
+            sys.stderr = terminal

@@ -1,0 +1,44 @@
+"""CROSSAN and INDSAN (arXiv 2504.10307, 4): one side adapter tower per channel over cached hidden states.
+
+Shapes: L kept layers, M channels, n items, D width of the backbones, H adapter width, E recommender width.
+"""
+
+from torch import Tensor, nn
+
+from sanrec.config import Settings
+from sanrec.models.blocks import AdapterBlocks, TowerHeads
+from sanrec.models.fusion import FUSIONS
+from sanrec.models.gates import CrossModalGates
+
+
+class Crossan(nn.Module):
+    """Cross-modal side adapter network; `independent` makes it INDSAN, whose towers do not see each other."""
+
+    def __init__(
+        self, channels: int, layers: int, width: int, settings: Settings, independent: bool = False
+    ) -> None:
+        super().__init__()
+        e = settings.recommender_width
+        self.gates = CrossModalGates(layers, channels, independent, settings.gating)
+        self.adapters = nn.ModuleList(
+            AdapterBlocks(channels, width, settings.adapter_width, settings.activation) for _ in range(layers)
+        )
+        self.heads = TowerHeads(channels, width, e)
+        self.fusion = FUSIONS[settings.fusion](channels, e, settings.top_k)
+
+    def towers(self, hidden_LMnD: Tensor) -> Tensor:
+        """The last adapters' outputs [M, n, D]."""
+        weights = self.gates.weights()
+        z = None
+        for layer, adapters in enumerate(self.adapters):
+            z = adapters(self.gates.mix(hidden_LMnD[layer], z, None if weights is None else weights[layer]))
+        return z
+
+    def forward(self, hidden_LMnD: Tensor) -> Tensor:
+        """Hidden states of the kept layers [L, M, n, D] to item vectors [n, E]."""
+        return self.fusion(self.heads(self.towers(hidden_LMnD)))
+
+    def slow_parameters(self, modalities: tuple[str, ...]) -> list[nn.Parameter]:
+        """What trains at the adapters' learning rate: adapters, and the gates of towers that are not text."""
+        gates = [logits for logits, m in zip(self.gates.logits, modalities, strict=False) if m != "text"]
+        return [*self.adapters.parameters(), *gates]

@@ -1,0 +1,92 @@
+"""From a method's name to its item encoder, and the whole recommender around it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from sanrec.config import Settings
+from sanrec.models.crossan import Crossan
+from sanrec.models.iisan import Iisan
+from sanrec.models.tuning import FinalReadOut, TunedBackbones, add_houlsby, add_lora
+from sanrec.models.users import UserEncoder
+
+POSITIONS = 10  # most items of a history that the user encoder reads
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What an item encoder is built for: one entry per channel, and the backbones themselves where they are tuned."""
+
+    modalities: tuple[str, ...]
+    widths: tuple[int, ...]
+    layers: int
+    poolings: tuple[str, ...] = ()
+    backbones: Sequence[nn.Module] = field(default=(), compare=False)
+
+    @property
+    def width(self) -> int:
+        """The width that all channels share. Raises ValueError where they differ."""
+        if len(set(self.widths)) != 1:
+            raise ValueError(f"backbones of one width are needed, not {self.widths}")
+        return self.widths[0]
+
+
+def _crossan(shape: Shape, settings: Settings, independent: bool = False) -> nn.Module:
+    return Crossan(len(shape.modalities), shape.layers, shape.width, settings, independent)
+
+
+def _iisan(shape: Shape, settings: Settings, extended: bool) -> nn.Module:
+    return Iisan(len(shape.modalities), shape.layers, shape.width, settings, extended)
+
+
+def _tuned(shape: Shape, settings: Settings, prepare: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    return TunedBackbones([prepare(b) for b in shape.backbones], shape.poolings, settings.recommender_width)
+
+
+BUILDERS: dict[str, Callable[[Shape, Settings], nn.Module]] = {
+    "crossan": _crossan,
+    "indsan": lambda shape, s: _crossan(shape, s, independent=True),
+    "iisan": lambda shape, s: _iisan(shape, s, extended=False),
+    "iisan-e": lambda shape, s: _iisan(shape, s, extended=True),
+    "full": lambda shape, s: _tuned(shape, s, lambda b: b.requires_grad_(True)),
+    "adapter": lambda shape, s: _tuned(shape, s, lambda b: add_houlsby(b, s.adapter_width, s.activation)),
+    "lora": lambda shape, s: _tuned(shape, s, lambda b: add_lora(b, s.lora_rank)),
+    "frozen": lambda shape, s: FinalReadOut(shape.widths, s.recommender_width),
+}
+
+
+class Recommender(nn.Module):
+    """An item encoder and a user encoder; the score of an item for a user is the product of their vectors."""
+
+    def __init__(self, model: str, shape: Shape, settings: Settings) -> None:
+        super().__init__()
+        self.model, self.modalities = model, shape.modalities
+        self.item_encoder = BUILDERS[model](shape, settings)
+        self.user_encoder = UserEncoder(
+            settings.recommender_width, POSITIONS, settings.user_blocks, settings.user_heads, settings.dropout
+        )
+
+    def encode_users(self, items_BSE: Tensor, present_BS: Tensor) -> Tensor:
+        """User states [B, S, E] after each item of left-padded histories."""
+        return self.user_encoder(items_BSE, present_BS)
+
+    def parameter_groups(self, settings: Settings) -> list[dict[str, object]]:
+        """Adam's groups: the slow ones (adapters, gates that are not text's; tuned backbones) and all the rest."""
+        slow = {id(p): p for p in self.item_encoder.slow_parameters(self.modalities)}
+        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in slow]
+        rate = settings.backbone_learning_rate if self.model == "full" else settings.adapter_learning_rate
+        groups = [{"params": rest, "lr": settings.learning_rate}]
+        return groups + ([{"params": list(slow.values()), "lr": rate}] if slow else [])
+
+
+def trainable_parameters(model: nn.Module) -> int:
+    """How many numbers training changes."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a module without allocating its weights, to count them."""
+    with torch.device("meta"):
+        return build()

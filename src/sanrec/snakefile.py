@@ -1,0 +1,140 @@
+"""What the Snakefile asks the package: the config, and each rule's inputs and parameters. Light: no torch, no pandas.
+
+Rules hold no logic; what they need to know stands here, where tests reach it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sanrec import artifacts
+from sanrec.config import CHANNELS, Config
+from sanrec.errors import ConfigError, unknown
+from sanrec.files import write_text
+from sanrec.load import load_config
+from sanrec.reporting.specs import TableSpec, load_table, needs_of
+
+
+def settle(values: Mapping[str, Any], folder: str = ".snakemake/sanrec") -> tuple[Config, str]:
+    """The config of Snakemake's `config`, and the path of a file that holds it for the jobs' command lines.
+
+    The file is named by its content, so that two workflows with different `--config` do not meet.
+    """
+    text = json.dumps(values, indent=2, sort_keys=True, default=str)
+    path = f"{folder}/config-{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
+    if not Path(path).exists():
+        write_text(path, text + "\n")  # JSON is yaml
+    return load_config(values), path
+
+
+def demo_corpora(config: Config) -> list[str]:
+    """The corpora that sanrec's generator makes."""
+    return [name for name, corpus in config.corpora.items() if corpus.source == "demo"]
+
+
+def demo_backbones(config: Config) -> list[str]:
+    """The backbones that a rule of the workflow trains."""
+    return [name for name, backbone in config.backbones.items() if backbone.source == "demo"]
+
+
+def raw(config: Config, corpus: str) -> str:
+    """The manifest of a corpus' raw files."""
+    config.find("corpus", corpus)
+    return f"{artifacts.ROOT}/{corpus}/raw.json"
+
+
+def dataset_needs(config: Config, dataset: str) -> dict[str, str]:
+    """What `prepare-dataset` reads."""
+    corpus = config.find("dataset", dataset).corpus
+    return {"items": artifacts.items(corpus), "raw": raw(config, corpus)}
+
+
+def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, str]:
+    """What extraction (of hidden states or of model-ready inputs) reads, checked for sense."""
+    config.find("corpus", corpus)
+    if channel not in CHANNELS:
+        raise unknown("channel", channel, CHANNELS)
+    record = config.find("backbone", backbone)
+    if record.modality != CHANNELS[channel]:
+        raise ConfigError(f"backbone '{backbone}' reads {record.modality}, but channel '{channel}' is {CHANNELS[channel]}")
+    return {"items": artifacts.items(corpus), "checkpoint": artifacts.checkpoint(backbone)}
+
+
+def media_needs(config: Config, corpus: str) -> list[str]:
+    """The manifests that a corpus' media report gathers: every channel with the backbones of data sets over it."""
+    found = [
+        artifacts.hidden(corpus, channel, backbone)
+        for dataset in config.datasets.values()
+        if dataset.corpus == corpus
+        for channel, backbone in dataset.backbones.items()
+        if not channel.endswith("caption") and _has_channel(config, corpus, channel)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _has_channel(config: Config, corpus: str, channel: str) -> bool:
+    record = config.find("corpus", corpus)
+    folders = {"title": record.titles, "cover": record.covers, "video": record.videos, "audio": record.audios or record.videos}
+    return bool(folders.get(channel))
+
+
+def record(config: Config, kind: Any, name: str) -> str:
+    """A record as a rule's parameter: what was made with another record is made anew."""
+    return config.find(kind, name).model_dump_json()
+
+
+def checkpoint_record(config: Config, backbone: str) -> str:
+    """The part of a backbone's record that its checkpoint depends on."""
+    return config.find("backbone", backbone).model_dump_json(include={"source", "checkpoint", "revision"})
+
+
+def backbone_record(config: Config, backbone: str) -> str:
+    """The part of a backbone's record that its stores depend on: not its batch size, nor its licence."""
+    return config.find("backbone", backbone).model_dump_json(exclude={"batch_size", "license"})
+
+
+def run_of(config: Config, wildcards: Any) -> artifacts.Run:
+    """The run that a training job's wildcards name."""
+    w = wildcards
+    return artifacts.run(config, w.dataset, w.model, w.inputs, w.variant, int(w.seed))
+
+
+def run_settings(config: Config, wildcards: Any) -> str:
+    """The settings that matter to the run: a changed default of the data set retrains what it touches."""
+    this = run_of(config, wildcards)
+    names = artifacts.method(this.model).valid_settings
+    return this.settings.model_dump_json(include=set(names))
+
+
+def tables(folder: str | Path) -> dict[str, TableSpec]:
+    """The tables declared below a folder, by the name under `results/`: `table3`, `iisan-versa/table1`."""
+    root = Path(folder)
+    return {path.relative_to(root).with_suffix("").as_posix(): load_table(path) for path in sorted(root.rglob("*.yaml"))}
+
+
+def table_needs(config: Config, spec: TableSpec) -> list[str]:
+    """What a table is made from."""
+    return needs_of(config, spec)
+
+
+def beside_snakefile(folder: str, path: str) -> str:
+    """A file of the repository: by its relative path where the workflow runs in it, so that inputs read short."""
+    return path if Path(path).exists() else str(Path(folder) / path)
+
+
+def one_of(names: Iterable[str]) -> str:
+    """A regular expression for exactly these names."""
+    return "|".join(re.escape(name) for name in sorted(names)) or r"(?!)"
+
+
+def none_of(names: Iterable[str]) -> str:
+    """A regular expression for every name without a slash but these."""
+    return rf"(?!(?:{one_of(names)})/)(?!(?:{one_of(names)})\.json)[^/]+"
+
+
+def dataset_record(config: Config, dataset: str) -> str:
+    """The part of a data set's record that its interactions depend on: not its backbones, nor its settings."""
+    return config.find("dataset", dataset).model_dump_json(exclude={"backbones", "settings"})

@@ -1,0 +1,126 @@
+"""The training loop: one function from a fresh model to its best weights, early stopped on validation.
+
+Shapes: U users, S positions, n items, E recommender width.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sanrec.config import Settings
+from sanrec.models.registry import Recommender
+from sanrec.progress import bar
+from sanrec.training.batches import Batch, epoch_batches
+from sanrec.training.checkpoint import Progress, load_progress, save_progress, trained_weights
+from sanrec.training.loss import debiased_loss
+from sanrec.training.machine import peak_memory
+from sanrec.training.sources import ItemSource
+
+ENCODE_ROWS = 1024  # items per forward pass when all item vectors are wanted
+USER_ROWS = 4096  # users per forward pass of evaluation
+
+
+def autocast(settings: Settings, device: torch.device) -> torch.autocast:
+    """The arithmetic of the forward pass: bfloat16 where asked for, or by default on a GPU."""
+    half = settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+
+def training_loss(model: Recommender, source: ItemSource, batch: Batch, log_popularity: Tensor) -> Tensor:
+    """The loss of one batch; `log_popularity` [items + 1] is indexed by item."""
+    items_nE = model.item_encoder(source.gather(batch.items))
+    vectors_BSE = functional.embedding(batch.places[:, :-1], items_nE)
+    states_BSE = model.encode_users(vectors_BSE, batch.present[:, :-1])
+    return debiased_loss(states_BSE, items_nE, batch, log_popularity[batch.items])
+
+
+@torch.inference_mode()
+def encode_items(model: Recommender, source: ItemSource, settings: Settings, device: torch.device) -> Tensor:
+    """All item vectors [items + 1, E] in float32; row 0, the padding, is zero."""
+    model.eval()
+    rows = []
+    with autocast(settings, device):
+        for start in range(1, source.items + 1, ENCODE_ROWS):
+            wanted = torch.arange(start, min(start + ENCODE_ROWS, source.items + 1), device=device)
+            rows.append(model.item_encoder(source.gather(wanted)).float())
+    vectors = torch.cat(rows)
+    return functional.pad(vectors, (0, 0, 1, 0))
+
+
+@torch.inference_mode()
+def encode_histories(
+    model: Recommender, items: Tensor, histories: np.ndarray, settings: Settings, device: torch.device
+) -> Tensor:
+    """The state [U, E] of each user after a left-padded history [U, S] of item indices."""
+    model.eval()
+    states = []
+    with autocast(settings, device):
+        for start in range(0, len(histories), USER_ROWS):
+            places = torch.from_numpy(histories[start : start + USER_ROWS].astype(np.int64)).to(device)
+            states.append(model.encode_users(items[places], places > 0)[:, -1].float())
+    return torch.cat(states)
+
+
+def fit(
+    model: Recommender,
+    source: ItemSource,
+    sequences: np.ndarray,
+    log_popularity: np.ndarray,
+    validate: Callable[[], dict[str, float]],
+    settings: Settings,
+    seed: int,
+    device: torch.device,
+    state_file: Path,
+    fingerprint: str,
+) -> Progress:
+    """Train until validation HR@10 has not risen for `patience` epochs, and give the best epoch's weights.
+
+    `sequences` [U, S + 1] are left-padded training sequences, `log_popularity` [items + 1] those of training shares,
+    `validate` scores the model as it is. State is written after every epoch; a run that was killed goes on from there and ends
+    with the same weights as one that was not.
+    """
+    groups = model.parameter_groups(settings)
+    # One fused pass over the parameters; Adam without weight decay, as both papers have it.
+    optimizer = torch.optim.Adam(groups, fused=True)
+    progress = load_progress(state_file, model, optimizer, fingerprint) or Progress()
+    log_p = torch.from_numpy(log_popularity).float().to(device)
+    steps = -(-len(sequences) // settings.batch_size)
+    with bar(total=settings.max_epochs, initial=len(progress.epochs), unit="epoch", desc="training") as shown:
+        while not stopped(progress, settings):
+            epoch = len(progress.epochs) + 1
+            torch.manual_seed(seed * 1_000_003 + epoch)  # dropout of a resumed run is that of an undisturbed one
+            model.train()
+            started, total = time.perf_counter(), torch.zeros((), device=device)
+            for batch in epoch_batches(sequences, settings.batch_size, seed, epoch):
+                batch = batch.to(device)
+                with autocast(settings, device):
+                    loss = training_loss(model, source, batch, log_p)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                total += loss.detach()
+            mean_loss = total.item() / steps  # waits for the device, so that the time is the whole epoch's
+            seconds = time.perf_counter() - started
+            if not np.isfinite(mean_loss):
+                raise FloatingPointError(f"the loss is {mean_loss} in epoch {epoch}: try a smaller learning rate")
+            scores = validate()
+            progress.epochs.append({"epoch": epoch, "loss": mean_loss, "seconds": seconds, **scores})
+            if scores["HR@10"] > progress.best_score:
+                progress.best_score, progress.best_epoch = scores["HR@10"], epoch
+                progress.best_weights = trained_weights(model)
+            progress.peak_memory = max(progress.peak_memory, peak_memory(device))
+            save_progress(state_file, model, optimizer, progress, fingerprint)
+            shown.set_postfix(loss=f"{mean_loss:.4f}", HR10=f"{scores['HR@10']:.4f}", best=progress.best_epoch, refresh=False)
+            shown.update()
+    return progress
+
+
+def stopped(progress: Progress, settings: Settings) -> bool:
+    """Whether training is over: out of patience, or out of epochs."""
+    done = len(progress.epochs)
+    return done >= settings.max_epochs or done - progress.best_epoch >= settings.patience

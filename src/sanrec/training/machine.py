@@ -1,0 +1,53 @@
+"""What a run's numbers depend on beside its settings: the machine, its memory, and the versions of libraries."""
+
+import os
+import platform
+import resource
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ("sanrec", "torch", "transformers", "peft", "numpy", "pandas", "zarr", "scipy")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device that `config.device` names; `auto` takes a GPU if there is one."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most bytes held so far: by the GPU's allocator where there is one, else by this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@cache
+def machine_name(device: torch.device) -> str:
+    """The GPU's name, or the processor's with the number of threads used."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {torch.get_num_threads()} of {os.cpu_count()} threads"
+
+
+def versions() -> dict[str, str]:
+    """Python's and the installed libraries' versions."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

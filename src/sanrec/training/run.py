@@ -1,0 +1,187 @@
+"""One training run from its artifacts to its files: metrics.json, ranks.parquet, history.csv, model.safetensors."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from sanrec import artifacts
+from sanrec.artifacts import Run
+from sanrec.config import CHANNELS, Config
+from sanrec.data.interactions import load_sequences
+from sanrec.data.split import Held, Sequences, log_popularity
+from sanrec.evaluation.metrics import metrics_from_ranks
+from sanrec.evaluation.ranking import rank_targets
+from sanrec.files import atomic, sha256, write_json
+from sanrec.methods import METHODS
+from sanrec.models.layerdrop import kept_layers
+from sanrec.models.registry import POSITIONS, Recommender, Shape, trainable_parameters
+from sanrec.training.checkpoint import Progress, load_weights
+from sanrec.training.loop import encode_histories, encode_items, fit, stopped
+from sanrec.training.machine import choose_device, machine_name, versions
+from sanrec.training.sources import FinalSource, HiddenSource, InputSource, ItemSource
+from sanrec.versions import STEPS
+
+STATE_FILE = "training-state.safetensors"  # removed when the run is finished
+
+
+def train_run(config: Config, run: Run) -> dict[str, Any]:
+    """Train one run, score it once on the test split, and write its files; metrics.json, written last, is given back.
+
+    A run that was killed goes on from its last finished epoch.
+    """
+    folder = Path(run.folder)
+    torch.set_num_threads(config.threads.train)
+    device = choose_device(config.device)
+    sequences = load_sequences(artifacts.interactions(run.dataset))
+    torch.manual_seed(run.seed)  # the starting weights
+    source, shape = load_source(config, run, sequences, device)
+    model = Recommender(run.model, shape, run.settings).to(device)
+    fingerprint = run_fingerprint(config, run)
+    progress = fit(
+        model,
+        source,
+        sequences.training(max_length=POSITIONS),
+        log_popularity(sequences),
+        lambda: metrics_from_ranks(rank_split(model, source, sequences, run, "validation", device)),
+        run.settings,
+        run.seed,
+        device,
+        folder / STATE_FILE,
+        fingerprint,
+    )
+    load_weights(model, progress.best_weights)
+    ranks = {split: rank_split(model, source, sequences, run, split, device) for split in ("validation", "test")}
+    with atomic(folder / "model.safetensors") as temporary:
+        save_file(progress.best_weights, temporary, {"run": run.folder, "fingerprint": fingerprint})
+    with atomic(folder / "ranks.parquet") as temporary:
+        rank_table(sequences, ranks).to_parquet(temporary, index=False)
+    with atomic(folder / "history.csv") as temporary:
+        pd.DataFrame(progress.epochs).to_csv(temporary, index=False)
+    metrics = summary(config, run, sequences, progress, ranks, model, device, fingerprint)
+    write_json(folder / "metrics.json", metrics)
+    (folder / STATE_FILE).unlink(missing_ok=True)
+    return metrics
+
+
+def rank_split(
+    model: Recommender, source: ItemSource, sequences: Sequences, run: Run, split: Held, device: torch.device
+) -> np.ndarray:
+    """The rank [U] of each user's held-out item among all items, 0 where the user's history holds it."""
+    histories, targets = sequences.held_out(split, max_length=POSITIONS)
+    seen, offsets = sequences.history(split)
+    items = encode_items(model, source, run.settings, device)
+    states = encode_histories(model, items, histories, run.settings, device)
+    as_tensor = torch.from_numpy
+    return rank_targets(states, items, as_tensor(targets), (as_tensor(offsets), as_tensor(seen))).numpy()
+
+
+def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray]) -> pd.DataFrame:
+    """Columns user (original id), split, rank; users in the data set's order."""
+    parts = [pd.DataFrame({"user": sequences.users, "split": s, "rank": r.astype(np.int32)}) for s, r in ranks.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def summary(
+    config: Config,
+    run: Run,
+    sequences: Sequences,
+    progress: Progress,
+    ranks: dict[Held, np.ndarray],
+    model: nn.Module,
+    device: torch.device,
+    fingerprint: str,
+) -> dict[str, Any]:
+    """What metrics.json holds."""
+    seconds = [epoch["seconds"] for epoch in progress.epochs]
+    ended = len(progress.epochs) - progress.best_epoch >= run.settings.patience
+    assert stopped(progress, run.settings)
+    return {
+        "run": {
+            "dataset": run.dataset,
+            "model": run.model,
+            "inputs": run.inputs_text,
+            "variant": run.variant,
+            "seed": run.seed,
+            "sources": [{"channel": s.channel, "backbone": s.backbone} for s in run.inputs],
+        },
+        "settings": run.settings.model_dump(include=set(METHODS[run.model].valid_settings)),
+        "seed": run.seed,
+        "test": {**metrics_from_ranks(ranks["test"]), "users": sequences.user_count},
+        "validation": {**metrics_from_ranks(ranks["validation"]), "users": sequences.user_count},
+        "best_epoch": progress.best_epoch,
+        "epochs": len(progress.epochs),
+        "stopped_by": "patience" if ended else "max_epochs",
+        # the first epoch also warms up caches and allocators
+        "seconds_per_epoch": float(np.median(seconds[1:] or seconds)),
+        "peak_memory_bytes": progress.peak_memory,
+        "trainable_parameters": trainable_parameters(model),
+        "machine": machine_name(device),
+        "versions": versions(),
+        "config_hash": fingerprint,
+        "step_version": STEPS["train"],
+    }
+
+
+def run_fingerprint(config: Config, run: Run) -> str:
+    """A digest of all that the run's numbers depend on: settings, data set, sources, step version, and input files."""
+    parts = {
+        "run": [run.dataset, run.model, run.inputs_text, run.seed],
+        "settings": run.settings.model_dump(mode="json", include=set(METHODS[run.model].valid_settings)),
+        "dataset": config.datasets[run.dataset].model_dump(mode="json", exclude={"settings", "backbones", "title"}),
+        "version": STEPS["train"],
+        "needs": {path: sha256(path) for path in artifacts.run_needs(config, run)},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def load_source(config: Config, run: Run, sequences: Sequences, device: torch.device) -> tuple[ItemSource, Shape]:
+    """What the run's item encoder reads, for the data set's items in their order, and the shape it is built for."""
+    corpus = config.datasets[run.dataset].corpus
+    rows = sequences.item_rows[1:]
+    modalities = tuple(CHANNELS[source.channel] for source in run.inputs)
+    loaders = {"hidden": _load_hidden, "final": _load_final, "inputs": _load_inputs}
+    return loaders[METHODS[run.model].reads](config, run, corpus, rows, modalities, device)
+
+
+def _load_hidden(config: Config, run: Run, corpus: str, rows: np.ndarray, modalities: tuple[str, ...], device: torch.device):
+    from sanrec.backbones.store import open_hidden
+
+    channels = []
+    for source in run.inputs:
+        store = open_hidden(artifacts.hidden(corpus, source.channel, source.backbone))
+        layers = kept_layers(store.layers - 1, run.settings.layers, run.settings.blocks)
+        channels.append(torch.from_numpy(store.read_layers(layers, rows)).to(device))  # [I, L, D]
+    widths = tuple(c.shape[2] for c in channels)
+    bank_LMID = torch.stack(channels).permute(2, 0, 1, 3).contiguous()
+    return HiddenSource(bank_LMID), Shape(modalities, widths, layers=bank_LMID.shape[0])
+
+
+def _load_final(config: Config, run: Run, corpus: str, rows: np.ndarray, modalities: tuple[str, ...], device: torch.device):
+    from sanrec.backbones.store import open_hidden
+
+    finals = [
+        torch.from_numpy(open_hidden(artifacts.hidden(corpus, s.channel, s.backbone)).read_final(rows)).to(device)
+        for s in run.inputs
+    ]
+    return FinalSource(finals), Shape(modalities, tuple(f.shape[1] for f in finals), layers=1)
+
+
+def _load_inputs(config: Config, run: Run, corpus: str, rows: np.ndarray, modalities: tuple[str, ...], device: torch.device):
+    from sanrec.backbones.checkpoints import load_backbone
+    from sanrec.backbones.inputs import open_inputs
+
+    readers, backbones = [], []
+    for source in run.inputs:
+        store = open_inputs(artifacts.inputs(corpus, source.channel, source.backbone))
+        readers.append(store.reader(rows, device))
+        backbones.append(load_backbone(artifacts.checkpoint(source.backbone)))
+    poolings = tuple(config.backbones[source.backbone].pooling for source in run.inputs)
+    widths = tuple(b.config.hidden_size for b in backbones)
+    return InputSource(len(rows), readers), Shape(modalities, widths, 1, poolings, backbones)

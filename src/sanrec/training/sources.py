@@ -1,0 +1,57 @@
+"""What an item encoder reads, by item: cached hidden states, the frozen last state, or model-ready inputs.
+
+Shapes: L kept layers, M channels, I items, n items asked for, D width.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from sanrec.models.tuning import ModelInput
+
+
+class ItemSource(Protocol):
+    """Gives the item encoder's input for any items, by index from 1."""
+
+    items: int
+
+    def gather(self, items: Tensor) -> Any:
+        """The encoder's input for `items` [n]."""
+
+
+class HiddenSource:
+    """Kept hidden states of all items at half precision, on the device: [L, M, I, D]."""
+
+    def __init__(self, bank_LMID: Tensor) -> None:
+        self.bank = bank_LMID
+        self.items = bank_LMID.shape[2]
+
+    def gather(self, items: Tensor) -> Tensor:
+        """[L, M, n, D] in float32, or bfloat16 under autocast."""
+        dtype = torch.bfloat16 if torch.is_autocast_enabled(items.device.type) else torch.float32
+        return self.bank.index_select(2, items - 1).to(dtype)
+
+
+class FinalSource:
+    """The pooled last state of each backbone, one [I, D] per channel."""
+
+    def __init__(self, finals: Sequence[Tensor]) -> None:
+        self.finals = list(finals)
+        self.items = len(self.finals[0])
+
+    def gather(self, items: Tensor) -> list[Tensor]:
+        """One [n, D] per channel, in float32."""
+        return [final.index_select(0, items - 1).float() for final in self.finals]
+
+
+class InputSource:
+    """Model-ready integers of all items, turned into each backbone's keyword arguments when asked for."""
+
+    def __init__(self, items: int, readers: Sequence[Callable[[Tensor], ModelInput]]) -> None:
+        self.items, self.readers = items, list(readers)
+
+    def gather(self, items: Tensor) -> list[ModelInput]:
+        """One set of keyword arguments, with the real tokens, per channel."""
+        return [reader(items - 1) for reader in self.readers]

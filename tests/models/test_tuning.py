@@ -1,0 +1,72 @@
+"""Adapters and LoRA inside real architectures: they start as the pretrained model, and train what they should."""
+
+import copy
+
+import pytest
+import torch
+from transformers import ASTConfig, ASTModel, BertConfig, BertModel, VideoMAEConfig, VideoMAEModel, ViTConfig, ViTModel
+
+from sanrec.models.tuning import FinalReadOut, TunedBackbones, add_houlsby, add_lora
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+
+
+def backbone(name):
+    torch.manual_seed(0)
+    if name == "bert":
+        model = BertModel(BertConfig(vocab_size=30, **SMALL), add_pooling_layer=False)
+        return model, {"input_ids": torch.tensor([[1, 5, 7, 2], [1, 9, 2, 0]])}
+    if name == "vit":
+        return ViTModel(ViTConfig(image_size=32, **SMALL), add_pooling_layer=False), {"pixel_values": torch.randn(2, 3, 32, 32)}
+    if name == "videomae":
+        config = VideoMAEConfig(image_size=32, num_frames=4, **SMALL)
+        return VideoMAEModel(config), {"pixel_values": torch.randn(2, 4, 3, 32, 32)}
+    config = ASTConfig(num_mel_bins=16, max_length=32, patch_size=8, frequency_stride=8, time_stride=8, **SMALL)
+    return ASTModel(config), {"input_values": torch.randn(2, 32, 16)}
+
+
+@pytest.mark.parametrize("name", ["bert", "vit", "videomae", "ast"])
+class TestEachArchitecture:
+    def test_lora_starts_as_the_pretrained_model_and_keeps_its_projections(self, name):
+        model, kwargs = backbone(name)
+        plain = copy.deepcopy(model).eval()
+        add_lora(model, rank=4).eval()
+        torch.testing.assert_close(model(**kwargs).last_hidden_state, plain(**kwargs).last_hidden_state)
+        trained = {n for n, p in model.named_parameters() if p.requires_grad}
+        assert sum("lora_A" in n for n in trained) == 4  # query and value of two blocks
+        assert {n for n in trained if "lora" not in n} == {n for n in trained if n.endswith("base_layer.bias")}
+
+    def test_houlsby_with_zero_adapters_is_the_pretrained_model(self, name):
+        model, kwargs = backbone(name)
+        plain = copy.deepcopy(model).eval()
+        add_houlsby(model, 4, "relu").eval()
+        changed = model(**kwargs).last_hidden_state
+        assert not torch.equal(changed, plain(**kwargs).last_hidden_state)
+        with torch.no_grad():
+            for parameter_name, parameter in model.named_parameters():
+                if ".adapter." in parameter_name:
+                    parameter.zero_()
+        torch.testing.assert_close(model(**kwargs).last_hidden_state, plain(**kwargs).last_hidden_state)
+        assert all(p.requires_grad == (".adapter." in n) for n, p in model.named_parameters())
+
+    def test_every_trained_parameter_gets_a_gradient(self, name):
+        for prepare in (lambda m: add_lora(m, 2), lambda m: add_houlsby(m, 2, "gelu"), lambda m: m.requires_grad_(True)):
+            model, kwargs = backbone(name)
+            tuned = TunedBackbones([prepare(model)], ["mean"], 8)
+            (tuned([(kwargs, None)]) ** 2).sum().backward()
+            # the mask token of ViT is never used; LoRA's A has no gradient while B is zero
+            missing = {n for n, p in tuned.named_parameters() if p.requires_grad and p.grad is None}
+            assert not {n for n in missing if "mask_token" not in n}
+
+
+def test_unknown_architecture_is_refused():
+    model, _ = backbone("bert")
+    model.encoder.layer[0].output.dense = torch.nn.Identity()
+    with pytest.raises(ValueError, match="two per block"):
+        add_houlsby(model, 4, "relu")
+
+
+def test_frozen_read_out_takes_unequal_widths():
+    read_out = FinalReadOut([4, 6], 3)
+    vectors = read_out([torch.ones(5, 4), torch.ones(5, 6)])
+    assert vectors.shape == (5, 3)

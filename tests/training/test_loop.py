@@ -1,0 +1,146 @@
+"""The loop: it learns, stops, resumes to the same bits, and encodes what it is asked for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sanrec.config import Settings
+from sanrec.evaluation.metrics import metrics_from_ranks
+from sanrec.evaluation.ranking import rank_targets
+from sanrec.models.registry import Recommender, Shape
+from sanrec.training import loop
+from sanrec.training.checkpoint import Progress, load_progress, load_weights, save_progress, trained_weights
+from sanrec.training.loop import encode_histories, encode_items, fit, stopped
+from sanrec.training.sources import HiddenSource
+
+CPU = torch.device("cpu")
+ITEMS, USERS = 30, 60
+SETTINGS = Settings(
+    adapter_width=8, recommender_width=16, batch_size=16, max_epochs=6, patience=3,
+    learning_rate=5e-3, adapter_learning_rate=5e-3,
+)  # fmt: skip
+
+
+def chain_sequences():
+    """Users walk along a ring of items: the next item is known from the last one."""
+    starts = np.random.default_rng(0).integers(0, ITEMS, USERS)
+    return (starts[:, None] + np.arange(12)) % ITEMS + 1
+
+
+def build(seed=0, model="crossan", **changes):
+    torch.manual_seed(seed)
+    source = HiddenSource(torch.randn(3, 2, ITEMS, 12, generator=torch.Generator().manual_seed(7)).half())
+    settings = SETTINGS.model_copy(update=changes)
+    return Recommender(model, Shape(("text", "image"), (12, 12), 3), settings), source, settings
+
+
+def train(folder, seed=0, stop_after=None, **changes):
+    model, source, settings = build(seed, **changes)
+    sequences = chain_sequences()
+    calls = []
+
+    def validate():
+        if stop_after is not None and len(calls) == stop_after:
+            raise KeyboardInterrupt
+        calls.append(1)
+        items = encode_items(model, source, settings, CPU)
+        states = encode_histories(model, items, sequences[:, :10], settings, CPU)
+        history = torch.from_numpy(sequences[:, :10])
+        return metrics_from_ranks(rank_targets(states, items, torch.from_numpy(sequences[:, 10]), history).numpy())
+
+    log_p = np.full(ITEMS + 1, -np.log(ITEMS), dtype=np.float32)
+    state = folder / "state.safetensors"
+    return fit(model, source, sequences[:, :11], log_p, validate, settings, seed, CPU, state, "same"), len(calls)
+
+
+def test_it_learns_the_chain(tmp_path):
+    progress, _ = train(tmp_path, max_epochs=25, patience=25)
+    losses = [epoch["loss"] for epoch in progress.epochs]
+    assert losses[-1] < 0.7 * losses[0]
+    assert progress.best_score > 0.8
+
+
+def test_same_seed_same_bits_and_another_seed_others(tmp_path):
+    runs = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        (tmp_path / name).mkdir()
+        runs.append(train(tmp_path / name, seed)[0])
+    assert [e["loss"] for e in runs[0].epochs] == [e["loss"] for e in runs[1].epochs]
+    assert all(torch.equal(runs[0].best_weights[n], runs[1].best_weights[n]) for n in runs[0].best_weights)
+    assert [e["loss"] for e in runs[0].epochs] != [e["loss"] for e in runs[2].epochs]
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole, _ = train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "killed", stop_after=3)
+    resumed, epochs_done_again = train(tmp_path / "killed")
+    assert epochs_done_again == len(whole.epochs) - 3
+    assert [e["loss"] for e in resumed.epochs] == [e["loss"] for e in whole.epochs]
+    assert resumed.best_epoch == whole.best_epoch
+    assert all(torch.equal(whole.best_weights[n], resumed.best_weights[n]) for n in whole.best_weights)
+
+
+def test_state_of_another_run_or_a_broken_file_is_not_used(tmp_path):
+    model, _, settings = build()
+    optimizer = torch.optim.Adam(model.parameter_groups(settings))
+    path = tmp_path / "state.safetensors"
+    save_progress(path, model, optimizer, Progress(epochs=[{"epoch": 1, "loss": 1.0}]), "one")
+    assert load_progress(path, model, optimizer, "one").epochs == [{"epoch": 1, "loss": 1.0}]
+    assert load_progress(path, model, optimizer, "another") is None
+    path.write_bytes(path.read_bytes()[:100])
+    assert load_progress(path, model, optimizer, "one") is None
+
+
+def test_patience_counts_epochs_since_the_best():
+    settings = Settings(patience=3, max_epochs=10)
+    epoch = {"epoch": 1, "loss": 1.0}
+    assert not stopped(Progress(epochs=[epoch] * 4, best_epoch=2), settings)
+    assert stopped(Progress(epochs=[epoch] * 5, best_epoch=2), settings)
+    assert stopped(Progress(epochs=[epoch] * 10, best_epoch=9), settings)
+
+
+def test_weights_of_another_shape_are_refused():
+    model, _, _ = build()
+    weights = trained_weights(model)
+    name = next(iter(weights))
+    with pytest.raises(ValueError, match="shape"):
+        load_weights(model, {**weights, name: torch.zeros(1)})
+    with pytest.raises(ValueError, match="do not fit"):
+        load_weights(model, {n: w for n, w in weights.items() if n != name})
+
+
+def test_item_vectors_are_those_of_one_pass_with_padding_first(monkeypatch):
+    model, source, settings = build()
+    whole = encode_items(model, source, settings, CPU)
+    monkeypatch.setattr(loop, "ENCODE_ROWS", 7)
+    torch.testing.assert_close(encode_items(model, source, settings, CPU), whole)
+    assert whole.shape == (ITEMS + 1, 16)
+    assert not whole[0].any()
+
+
+def test_learning_rates_go_to_the_published_groups():
+    model, _, settings = build(learning_rate=1e-2, adapter_learning_rate=1e-3)
+    rest, slow = model.parameter_groups(settings)
+    rates = {id(p): g["lr"] for g in (rest, slow) for p in g["params"]}
+    named = dict(model.named_parameters())
+    assert len(rates) == len(named)
+    assert rates[id(named["item_encoder.adapters.0.down.weight"])] == 1e-3
+    assert rates[id(named["item_encoder.gates.logits.0"])] == 1e-2  # text
+    assert rates[id(named["item_encoder.gates.logits.1"])] == 1e-3  # image
+    assert rates[id(named["item_encoder.heads.inner.weight"])] == 1e-2
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
+    with pytest.raises(FloatingPointError, match="smaller learning rate"):
+        train(tmp_path, learning_rate=1e30)
+
+
+def test_shape_refuses_unequal_widths():
+    shape = Shape(("text", "image"), (12, 12), 3)
+    with pytest.raises(ValueError, match="one width"):
+        _ = replace(shape, widths=(12, 16)).width

@@ -1,0 +1,24 @@
+# Tables: gathered from runs and counts, cheap, and made anew whenever the study changes.
+
+
+rule table:
+    input:
+        needs=lambda w: needs.table_needs(CONFIG, TABLES[w.table]),
+        spec=lambda w: needs.beside_snakefile(workflow.basedir, f"workflow/tables/{w.table}.yaml"),
+        reference=lambda w: needs.beside_snakefile(workflow.basedir, f"workflow/reference/{w.table}.csv"),
+    output:
+        csv="results/{table}.csv",
+        md="results/{table}.md",
+        html="results/{table}.html",
+    wildcard_constraints:
+        table=needs.one_of(TABLES),
+    params:
+        version=STEPS["table"],
+        study=CONFIG.chosen_study.model_dump_json(),
+    log:
+        "results/logs/table/{table}.log",
+    conda:
+        "../../envs/media.yaml"
+    localrule: True
+    shell:
+        "{SANREC} --log {log:q} table {input.spec:q} {input.reference:q} {output.csv:q}"
