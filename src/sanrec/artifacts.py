@@ -55,6 +55,16 @@ class Run:
         """The file written last: a run is finished when it is there."""
         return f"{self.folder}/metrics.json"
 
+    @property
+    def ranks(self) -> str:
+        """The rank of each user's target, per split."""
+        return f"{self.folder}/ranks.parquet"
+
+
+def raw(corpus: str) -> str:
+    """Path of the manifest of a corpus' raw files."""
+    return f"{ROOT}/{corpus}/raw.json"
+
 
 def items(corpus: str) -> str:
     """Path of a corpus' item table."""

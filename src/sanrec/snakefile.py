@@ -43,13 +43,13 @@ def demo_backbones(config: Config) -> list[str]:
 def raw(config: Config, corpus: str) -> str:
     """The manifest of a corpus' raw files."""
     config.find("corpus", corpus)
-    return f"{artifacts.ROOT}/{corpus}/raw.json"
+    return artifacts.raw(corpus)
 
 
 def dataset_needs(config: Config, dataset: str) -> dict[str, str]:
     """What `prepare-dataset` reads."""
     corpus = config.find("dataset", dataset).corpus
-    return {"items": artifacts.items(corpus), "raw": raw(config, corpus)}
+    return {"item_table": artifacts.items(corpus), "raw": raw(config, corpus)}
 
 
 def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, str]:
@@ -60,7 +60,7 @@ def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dic
     record = config.find("backbone", backbone)
     if record.modality != CHANNELS[channel]:
         raise ConfigError(f"backbone '{backbone}' reads {record.modality}, but channel '{channel}' is {CHANNELS[channel]}")
-    return {"items": artifacts.items(corpus), "checkpoint": artifacts.checkpoint(backbone)}
+    return {"item_table": artifacts.items(corpus), "checkpoint": artifacts.checkpoint(backbone)}
 
 
 def media_needs(config: Config, corpus: str) -> list[str]:
@@ -92,8 +92,8 @@ def checkpoint_record(config: Config, backbone: str) -> str:
 
 
 def backbone_record(config: Config, backbone: str) -> str:
-    """The part of a backbone's record that its stores depend on: not its batch size, nor its licence."""
-    return config.find("backbone", backbone).model_dump_json(exclude={"batch_size", "license"})
+    """The part of a backbone's record that its stores depend on: not its licence. (The batch size touches last bits.)"""
+    return config.find("backbone", backbone).model_dump_json(exclude={"license"})
 
 
 def run_of(config: Config, wildcards: Any) -> artifacts.Run:

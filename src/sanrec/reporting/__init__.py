@@ -1,0 +1,1 @@
+"""From finished runs and counted data sets to tables that people read."""

@@ -1,0 +1,164 @@
+"""Tables that compare systems: means over seeds, relative improvements, tests, and the paper's figures beside."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sanrec.config import Config
+from sanrec.evaluation.metrics import per_user
+from sanrec.evaluation.significance import LEVEL, holm, is_starred, mean_over_seeds, paired_t_test
+from sanrec.reporting import frame as f
+from sanrec.reporting.frame import Column, Table
+from sanrec.reporting.results import check_agreement, read_aligned_ranks, read_runs
+from sanrec.reporting.specs import TableSpec, datasets_of, paper_datasets, row_runs
+
+Key = tuple[str, str]  # a row of the table: its label and its kind
+Cells = dict[Key, dict[Column, Any]]
+
+
+def comparison_table(config: Config, table: TableSpec, reference: pd.DataFrame, root: str | Path = ".") -> Table:
+    """Gather the runs of every row. Raises DataError where one is missing, malformed, or has other users."""
+    names = datasets_of(config, table)
+    titles, beside = f.titles_of(config, names), paper_datasets(config, table)
+    cells = _labels(table)
+    users = {}
+    for name in names:
+        users[name] = _measure(config, table, name, titles[name], cells, root)
+        if name in beside:
+            _set_beside(table, titles[name], beside[name][0], reference, cells)
+    here = [(titles[name], metric) for name in names for metric in table.metrics]
+    there = [(beside[name][0], metric) for name in names if name in beside for metric in table.metrics]
+    both = [(titles[name], metric) for name in names if name in beside for metric in table.metrics]
+    columns: list[Column] = [(f.LABEL, "", heading) for heading in ("row", "kind", "model", "inputs", "settings")]
+    columns += [(f.OURS, *place) for place in here]
+    columns += [(f.PAPER, *place) for place in there] + [(f.DIFFERENCE, *place) for place in both]
+    for block in (f.DEVIATION, f.STAR, f.AGAINST, f.P, f.HOLM):
+        columns += [(block, *place) for place in here]
+    columns += [(f.PAPER_STAR, *place) for place in there]
+    return Table(table.title, f.build(list(cells.values()), columns), _legend(config, table, titles, users, beside))
+
+
+def relative(ours: float, other: float) -> dict[str, float]:
+    """Relative improvement both ways, by kind of row; not a number where it is divided by nothing."""
+    gain = ours - other
+    return {f.OF_OURS: gain / ours if ours else np.nan, f.OF_OTHER: gain / other if other else np.nan}
+
+
+def _labels(table: TableSpec) -> Cells:
+    """Every row of the table, in order, with what it is and no figure yet."""
+    cells: Cells = {}
+    for row in table.rows:
+        settings = ",".join(f"{name}={value}" for name, value in row.settings.items())
+        texts = {"model": row.model, "inputs": row.inputs, "settings": settings or "default"}
+        cells[row.label, f.SYSTEM] = {(f.LABEL, "", heading): text for heading, text in texts.items()}
+    for kind in (f.OF_OURS, f.OF_OTHER):
+        for comparison in table.comparisons:
+            cells[comparison.label, kind] = {}
+    for (label, kind), row_cells in cells.items():
+        row_cells.update({(f.LABEL, "", "row"): label, (f.LABEL, "", "kind"): kind})
+    return cells
+
+
+def _measure(config: Config, table: TableSpec, name: str, title: str, cells: Cells, root: str | Path) -> int:
+    """Fill in one data set's own figures; the number of its users."""
+    folders = {row: [run.folder for run in runs] for (row, of), runs in row_runs(config, table).items() if of == name}
+    every = list(dict.fromkeys(folder for some in folders.values() for folder in some))
+    results = read_runs(every, root)
+    aligned = read_aligned_ranks(every, root)
+    ranks = dict(zip(every, aligned.values, strict=True))
+    for folder in every:
+        check_agreement(results.loc[folder], ranks[folder], folder)
+    for metric in table.metrics:
+        place = (title, metric)
+        means = {label: float(results.loc[some, metric].mean()) for label, some in folders.items()}
+        for label, some in folders.items():
+            cells[label, f.SYSTEM][f.OURS, *place] = means[label]
+            if len(some) > 1:
+                cells[label, f.SYSTEM][f.DEVIATION, *place] = float(results.loc[some, metric].std(ddof=1))
+        for comparison in table.comparisons:
+            for kind, value in relative(means[comparison.ours], means[comparison.other]).items():
+                cells[comparison.label, kind][f.OURS, *place] = value
+        values = {
+            label: mean_over_seeds([per_user(ranks[folder], metric) for folder in some])
+            for label, some in folders.items()
+        }
+        _test(table, place, means, values, cells)
+    return len(aligned.users)
+
+
+def _test(
+    table: TableSpec,
+    place: tuple[str, str],
+    means: Mapping[str, float],
+    values: Mapping[str, NDArray[np.float64]],
+    cells: Cells,
+) -> None:
+    """Fill in the tests of one column. Holm's correction goes over its systems, and over its improvements."""
+    families: list[dict[Key, tuple[str, str]]] = []  # row of the table: ours and the other
+    if table.significance and table.significance.against:
+        best = max(table.significance.against, key=means.__getitem__)
+        families.append({(label, f.SYSTEM): (label, best) for label in table.significance.ours})
+    for kind in (f.OF_OURS, f.OF_OTHER):  # one and the same test, given in both rows
+        families.append({(c.label, kind): (c.ours, c.other) for c in table.comparisons})
+    for family in families:
+        tests = {key: paired_t_test(values[ours], values[other]) for key, (ours, other) in family.items()}
+        corrected = holm([test.p for test in tests.values()])
+        for (key, test), p_holm in zip(tests.items(), corrected, strict=True):
+            found = {f.P: test.p, f.HOLM: float(p_holm), f.AGAINST: family[key][1]}
+            found[f.STAR] = "*" if is_starred(test) else ""
+            cells[key].update({(block, *place): value for block, value in found.items()})
+
+
+def _set_beside(table: TableSpec, title: str, paper: str, reference: pd.DataFrame, cells: Cells) -> None:
+    """Fill in the figures of one of the paper's data sets, and by how much ours differ."""
+    for metric in table.metrics:
+        printed = {row: cell for (of, row, name), cell in reference.iterrows() if (of, name) == (paper, metric)}
+        figures: dict[Key, float] = {}
+        for label, kind in cells:
+            if label in printed and kind != f.OF_OTHER:
+                figures[label, kind] = float(printed[label]["value"])
+                cells[label, kind][f.PAPER_STAR, paper, metric] = printed[label]["star"]
+        for comparison in table.comparisons:  # the paper prints one way only; the other follows from its figures
+            if comparison.ours in printed and comparison.other in printed:
+                pair = (float(printed[row]["value"]) for row in (comparison.ours, comparison.other))
+                figures[comparison.label, f.OF_OTHER] = relative(*pair)[f.OF_OTHER]
+        for key, figure in figures.items():
+            cells[key][f.PAPER, paper, metric] = figure
+            cells[key][f.DIFFERENCE, title, metric] = cells[key][f.OURS, title, metric] - figure
+
+
+def _legend(
+    config: Config,
+    table: TableSpec,
+    titles: Mapping[str, str],
+    users: Mapping[str, int],
+    beside: Mapping[str, tuple[str, bool]],
+) -> tuple[str, ...]:
+    study, seeds = config.chosen_study, config.chosen_study.seeds
+    counts = ", ".join(f"{titles[name]} ({count:,} users)" for name, count in users.items())
+    spread = f"Mean ± standard deviation over seeds {', '.join(map(str, seeds))}." if len(seeds) > 1 else ""
+    lines = [
+        f"Study: {study.title} ({config.study}). Test split of {counts}; full ranking; fractions, not percent.",
+        f"{spread or f'One run, with seed {seeds[0]}.'} Best of a column in bold, second underlined.",
+    ]
+    if table.significance:
+        lines.append(
+            "* on a system: better than the best row of the other methods in that very column, "
+            f"p < {LEVEL} in a paired two-sided t-test over users (metric averaged over seeds), before correction."
+        )
+    if table.comparisons:
+        lines.append(
+            f"Relative improvement is given as the paper prints it, {f.OF_OURS}, and as is usual, {f.OF_OTHER}; "
+            "the paper's figures of the second kind are computed from its table. "
+            + "; ".join(f"{c.label}: {c.ours} over {c.other}" for c in table.comparisons)
+            + ". * on an improvement: the same test between these two."
+        )
+    if table.significance or table.comparisons:
+        lines.append("Holm's correction goes over the systems of a column, and over its improvements.")
+    if beside:
+        lines.append("Difference: ours - paper.")
+    return (*lines, *f.beside_notes(titles, beside))

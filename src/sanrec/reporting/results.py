@@ -1,0 +1,141 @@
+"""Read what runs and data sets left behind, checked, into frames and arrays."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sanrec import artifacts
+from sanrec.errors import DataError
+from sanrec.evaluation.metrics import METRICS, metrics_from_ranks
+from sanrec.files import read_json
+
+AGREE = 1e-6  # how far a metric may lie from what the run's ranks give: rounding, no more
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks of one split: `users` [U] original ids, `values` [runs, U] int32, the same users in every run."""
+
+    users: tuple[str, ...]
+    values: NDArray[np.int32]
+
+
+def read_statistics(path: str | Path) -> dict[str, Any]:
+    """A data set's counts: users, items, interactions (whole numbers) and content (modalities present).
+
+    Raises DataError, naming the file, for one that is missing or malformed.
+    """
+    values = _read_record(path)
+    for key in ("users", "items", "interactions"):
+        if not _is_count(values.get(key)):
+            raise DataError(f"{path}: '{key}' is to be a whole number, not {values.get(key)!r}. {_remake(path)}")
+    content = values.get("content")
+    if not isinstance(content, list) or not content or not all(isinstance(part, str) for part in content):
+        raise DataError(f"{path}: 'content' is to list the modalities present, not {content!r}. {_remake(path)}")
+    return values
+
+
+def read_metrics(folder: str | Path) -> dict[str, Any]:
+    """A run's metrics.json, with a seed and every test metric as a fraction. Raises DataError, naming the file."""
+    path = Path(folder) / "metrics.json"
+    values = _read_record(path)
+    test = values.get("test")
+    if not isinstance(test, Mapping):
+        raise DataError(f"{path}: holds no metrics of the test split under 'test'. {_remake(path)}")
+    for metric in METRICS:
+        value = test.get(metric)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or not 0 <= value <= 1:
+            raise DataError(f"{path}: test metric {metric} is to be a fraction, not {value!r}. {_remake(path)}")
+    if not isinstance(values.get("seed"), int):
+        raise DataError(f"{path}: 'seed' is to be a whole number, not {values.get('seed')!r}. {_remake(path)}")
+    return values
+
+
+def read_ranks(folder: str | Path, split: str = "test") -> pd.Series:
+    """A run's ranks of one split: int32, by user id, in the order of the file. Raises DataError, naming the file."""
+    path = Path(folder) / "ranks.parquet"
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. {_remake(path)}")
+    try:
+        frame = pd.read_parquet(path, columns=["user", "split", "rank"], filters=[("split", "==", split)])
+    except Exception as error:  # pyarrow raises many kinds for a file that is no parquet or lacks a column
+        raise DataError(f"{path}: cannot be read as ranks: {error}. {_remake(path)}") from None
+    if frame.empty:
+        raise DataError(f"{path}: holds no rank of split '{split}'. {_remake(path)}")
+    ranks = pd.Series(frame["rank"].to_numpy(), index=pd.Index(frame["user"].astype(str), name="user"), name="rank")
+    if not pd.api.types.is_integer_dtype(ranks) or (ranks < 0).any():
+        raise DataError(f"{path}: a rank is a whole number from 0. {_remake(path)}")
+    if ranks.index.has_duplicates:
+        user = ranks.index[ranks.index.duplicated()][0]
+        raise DataError(f"{path}: user '{user}' has more than one rank of split '{split}'. {_remake(path)}")
+    return ranks.astype(np.int32)
+
+
+def read_runs(folders: Iterable[str | Path], root: str | Path = ".") -> pd.DataFrame:
+    """The test metrics of runs: one row per folder (the index, as given), columns `seed` and `METRICS`."""
+    records = {str(folder): read_metrics(Path(root) / folder) for folder in folders}
+    rows = [{"seed": values["seed"], **{m: float(values["test"][m]) for m in METRICS}} for values in records.values()]
+    return pd.DataFrame(rows, index=pd.Index(records, name="folder", dtype=object), columns=["seed", *METRICS])
+
+
+def read_aligned_ranks(folders: Sequence[str | Path], root: str | Path = ".", split: str = "test") -> Ranks:
+    """Ranks of runs that are to be compared user by user. Raises DataError, naming the runs, where users differ."""
+    first: pd.Index | None = None
+    values = []
+    for folder in folders:
+        ranks = read_ranks(Path(root) / folder, split)
+        if first is None:
+            first = ranks.index
+        elif not ranks.index.equals(first):
+            what = "are in another order" if set(ranks.index) == set(first) else "are not the same"
+            raise DataError(
+                f"{folders[0]} and {folder} cannot be compared user by user: their {split} users {what} "
+                f"({len(first)} and {len(ranks)} users). Delete the run that was made from other interactions and "
+                "ask for the table again"
+            )
+        values.append(ranks.to_numpy())
+    if first is None:
+        raise DataError("no runs to compare")
+    return Ranks(tuple(first), np.stack(values))
+
+
+def check_agreement(metrics: Mapping[str, Any], ranks: NDArray[np.int32], folder: str) -> None:
+    """Raise DataError where the test metrics of a run do not follow from its own ranks [U]."""
+    for name, expected in metrics_from_ranks(ranks).items():
+        if abs(expected - metrics[name]) > AGREE:
+            raise DataError(
+                f"{folder}: metrics.json gives {name} = {metrics[name]:.6f}, but ranks.parquet gives {expected:.6f}: "
+                f"the two are not of the same training. {_remake(Path(folder) / 'metrics.json')}"
+            )
+
+
+def _read_record(path: str | Path) -> dict[str, Any]:
+    try:
+        values = read_json(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file. {_remake(path)}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not valid JSON: {error}. {_remake(path)}") from None
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: expected keys and values, found {type(values).__name__}. {_remake(path)}")
+    return values
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _remake(path: str | Path) -> str:
+    """What to do about a file that the workflow makes."""
+    text = Path(path).as_posix()
+    start = text.find(f"{artifacts.ROOT}/")
+    wanted = (text[start:] if start >= 0 else text).replace("ranks.parquet", "metrics.json")
+    return f"Delete it and make it again: snakemake {wanted} --cores"

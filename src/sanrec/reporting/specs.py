@@ -1,0 +1,180 @@
+"""What a table holds, as its yaml file declares it, and which artifacts it is made from.
+
+Light: the Snakefile reads this to know a table's needs, so nothing heavy is imported here.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from sanrec import artifacts
+from sanrec.artifacts import Run
+from sanrec.config import Config, Frozen, validate
+from sanrec.errors import ConfigError
+
+Metric = Annotated[str, Field(pattern=r"^(HR|NDCG|MRR)@(5|10|20)$")]
+Statistic = Literal["users", "items", "interactions", "content"]
+
+
+class Row(Frozen):
+    """A system of the table: one run per data set and seed."""
+
+    label: str
+    """Name as printed, and in the reference; rows are referred to by it."""
+    model: str
+    """The method."""
+    inputs: str
+    """Letters or channels, in their canonical order (`TIVA`)."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings that differ from the data set's defaults for that method."""
+
+
+class Comparison(Frozen):
+    """A row of relative improvement of one system over another."""
+
+    label: str
+    """Name as printed, and in the reference."""
+    ours: str
+    """Label of the row that is to be the better one."""
+    other: str
+    """Label of the row it is compared with."""
+
+
+class Significance(Frozen):
+    """Which rows are tested, each against the best of which others."""
+
+    ours: tuple[str, ...]
+    """Labels of the rows tested."""
+    against: tuple[str, ...]
+    """Labels of the rows whose best, by the mean of the very data set and metric, each is tested against."""
+
+
+class Beside(Frozen):
+    """A data set of the paper's table and the one of ours that is the same."""
+
+    paper: str
+    """Its name in the reference."""
+    dataset: str
+    """Our name for it."""
+
+
+class TableSpec(Frozen):
+    """A table of a paper."""
+
+    title: str
+    """Caption."""
+    paper: Literal["crossan", "iisan-versa"]
+    """Whose table it is; the study names data sets for each paper."""
+    kind: Literal["statistics", "comparison"]
+    """`statistics`: a row per data set, from its counts; `comparison`: a row per system, from runs."""
+    reference: str
+    """The csv file of the paper's own figures."""
+    beside: tuple[Beside, ...]
+    """The paper's data sets, in its order. A study's data set stands beside the one it is, or by position."""
+    statistics: dict[str, Statistic] = Field(default_factory=dict)
+    """Columns of a statistics table: heading and what it counts."""
+    metrics: tuple[Metric, ...] = ()
+    """Columns per data set of a comparison."""
+    rows: tuple[Row, ...] = ()
+    """Systems of a comparison, in order."""
+    comparisons: tuple[Comparison, ...] = ()
+    """Rows of relative improvement, below the systems."""
+    significance: Significance | None = None
+    """The tests behind the star."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TableSpec":
+        """Each kind has what it needs, and labels that are referred to exist once."""
+        if self.kind == "statistics" and (not self.statistics or self.metrics or self.rows or self.comparisons):
+            raise ValueError("a table of kind statistics has 'statistics', and neither metrics nor rows")
+        if self.kind == "comparison" and (not self.metrics or not self.rows or self.statistics):
+            raise ValueError("a table of kind comparison has 'metrics' and 'rows', and no statistics")
+        labels = [row.label for row in self.rows]
+        for label, count in Counter([*labels, *(c.label for c in self.comparisons)]).items():
+            if count > 1:
+                raise ValueError(f"label '{label}' stands {count} times")
+        tested = [*self.significance.ours, *self.significance.against] if self.significance else []
+        for label in [*(name for c in self.comparisons for name in (c.ours, c.other)), *tested]:
+            if label not in labels:
+                raise ValueError(f"no row has the label '{label}'; there are {', '.join(labels)}")
+        return self
+
+
+def load_table(path: str | Path) -> TableSpec:
+    """Read a table's declaration. Raises ConfigError for what is no table, with the nearest valid key."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such table file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid yaml: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected keys and values, found {type(values).__name__}")
+    return validate(TableSpec, values, str(path))
+
+
+def datasets_of(config: Config, table: TableSpec) -> tuple[str, ...]:
+    """The data sets that the chosen study gives to the table's paper. Raises ConfigError for none, or one twice."""
+    study = config.chosen_study
+    key = "datasets" if table.paper == "crossan" else "versa_datasets"
+    return _distinct(getattr(study, key), f"'{key}' of study '{config.study}'")
+
+
+def row_runs(config: Config, table: TableSpec) -> dict[tuple[str, str], tuple[Run, ...]]:
+    """The runs of each row (by label) and data set, one per seed of the chosen study."""
+    seeds = _distinct(config.chosen_study.seeds, f"seeds of study '{config.study}'")
+    runs = {}
+    for row in table.rows:
+        for dataset in datasets_of(config, table):
+            try:
+                runs[row.label, dataset] = tuple(
+                    artifacts.run(config, dataset, row.model, row.inputs, row.settings, seed) for seed in seeds
+                )
+            except ConfigError as error:
+                raise ConfigError(f"row '{row.label}' of table '{table.title}' on '{dataset}': {error}") from None
+    return runs
+
+
+def runs_of(config: Config, table: TableSpec) -> list[Run]:
+    """Every run that the table is made from, each once; none for a table of statistics."""
+    found = {run.folder: run for runs in row_runs(config, table).values() for run in runs}
+    return list(found.values())
+
+
+def needs_of(config: Config, table: TableSpec) -> list[str]:
+    """Paths of the artifacts that the table is made from; the reference, a file of the repository, is not one."""
+    if table.kind == "statistics":
+        return [artifacts.statistics(dataset) for dataset in datasets_of(config, table)]
+    return [path for run in runs_of(config, table) for path in (run.metrics, run.ranks)]
+
+
+def paper_datasets(config: Config, table: TableSpec) -> dict[str, tuple[str, bool]]:
+    """For each of the study's data sets: the paper's data set that stands beside it, and whether it is the same.
+
+    One that the paper has stands beside itself. The others take what is left in order: a demo's first data set the
+    paper's first. A data set for which nothing is left is not in the answer.
+    """
+    names = datasets_of(config, table)
+    same = {entry.dataset: entry.paper for entry in table.beside if entry.dataset in names}
+    left = [entry.paper for entry in table.beside if entry.dataset not in names]
+    beside = {}
+    for name in names:
+        if name in same:
+            beside[name] = (same[name], True)
+        elif left:
+            beside[name] = (left.pop(0), False)
+    return beside
+
+
+def _distinct(values: Sequence[Any], what: str) -> tuple[Any, ...]:
+    """`values`, of which there is at least one and none twice."""
+    if not values:
+        raise ConfigError(f"{what}: none is given, so there is nothing to put into a table")
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise ConfigError(f"{what}: {value} is given {count} times; each counts once")
+    return tuple(values)

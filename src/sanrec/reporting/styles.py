@@ -1,0 +1,165 @@
+"""A table as people read it: Markdown and a standalone HTML page, cell by cell the same."""
+
+import html
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from sanrec.reporting import frame as f
+from sanrec.reporting.frame import Column, Table, flat
+
+NOTHING = "–"
+HEADINGS = {f.OURS: "Measured here", f.PAPER: "Paper", f.DIFFERENCE: "Difference", f.P: "p (Holm)"}
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin-bottom: 1rem; }
+caption { text-align: left; font-weight: bold; padding-bottom: .5rem; }
+th, td { padding: .2rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #8884; }
+thead th { text-align: center; border-bottom: 1px solid #888; }
+tbody th { text-align: left; font-weight: normal; }
+td.best { font-weight: bold; }
+td.second { text-decoration: underline; }
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Part of a table: texts of its cells, and which are `best` or `second`, in two frames of one shape."""
+
+    caption: str
+    texts: pd.DataFrame
+    marks: pd.DataFrame
+
+
+def to_markdown(table: Table) -> str:
+    """The table as GitHub Markdown: best in bold, second underlined, the legend below."""
+    parts = [f"# {_escape(table.title)}"]
+    for section in _sections(table):
+        if section.caption != table.title:
+            parts.append(f"## {_escape(section.caption)}")
+        heads = [_escape(flat(column)) for column in section.texts.columns]
+        lines = [_line([section.texts.index.name, *heads]), _line(["---"] + ["--:"] * len(heads))]
+        for (label, texts), (_, marks) in zip(section.texts.iterrows(), section.marks.iterrows(), strict=True):
+            lines.append(_line([_escape(label), *map(_marked, texts, marks)]))
+        parts.append("\n".join(lines))
+    parts.append("\n".join(f"- {_escape(line)}" for line in table.legend))
+    return "\n\n".join(parts) + "\n"
+
+
+def to_html(table: Table) -> str:
+    """The table as a page that stands alone: no script, nothing fetched, every text escaped."""
+    tables = []
+    for number, section in enumerate(_sections(table)):
+        texts = section.texts.rename(columns=HEADINGS, level=0)
+        if not any(texts.columns.get_level_values(1)):  # no data set stands over these columns
+            texts.columns = texts.columns.droplevel(1)
+        name, texts.index.name = texts.index.name, None
+        texts.columns.names = [None] * (texts.columns.nlevels - 1) + [html.escape(name)]
+        marks = section.marks.set_axis(texts.columns, axis=1).set_axis(texts.index, axis=0)
+        styler = Styler(texts, uuid=str(number), cell_ids=False, caption=html.escape(section.caption))
+        styler = styler.format(escape="html").format_index(escape="html", axis=0).format_index(escape="html", axis=1)
+        tables.append(f'<div class="wide">\n{styler.set_td_classes(marks).to_html().strip()}\n</div>')
+    legend = "\n".join(f"<li>{html.escape(line)}</li>" for line in table.legend)
+    head = f'<meta charset="utf-8">\n<title>{html.escape(table.title)}</title>\n<style>{STYLE}</style>'
+    body = "\n".join([*tables, f"<ul>\n{legend}\n</ul>"])
+    return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def _sections(table: Table) -> list[Section]:
+    """The figures; and, where there are tests, those in a part of their own."""
+    frame, blocks = table.frame, set(table.frame.columns.get_level_values(0))
+    if f.HOLM not in blocks:
+        return [_figures(table, frame.set_index(frame.columns[0]), str(frame.columns[0][2]))]
+    kinds = frame[f.LABEL, "", "kind"]
+    labels = [
+        label if kind == f.SYSTEM else f"{label}: {kind}"
+        for label, kind in zip(frame[f.LABEL, "", "row"], kinds, strict=True)
+    ]
+    named = frame.set_axis(pd.Index(labels), axis=0)
+    tested = named.loc[((kinds != f.OF_OTHER) & frame[f.HOLM].notna().any(axis=1)).to_numpy()]
+    sections = [_figures(table, named, "Model")]
+    return [*sections, _tests(tested)] if len(tested) else sections
+
+
+def _figures(table: Table, frame: pd.DataFrame, name: str) -> Section:
+    """The blocks that stand side by side: ours, the paper's, the difference."""
+    columns = [column for column in frame.columns if column[0] in (f.OURS, f.PAPER, f.DIFFERENCE)]
+    has_kind = (f.LABEL, "", "kind") in frame.columns
+    systems = (frame[f.LABEL, "", "kind"] == f.SYSTEM).to_numpy() if has_kind else None
+    shape = {"index": pd.Index(frame.index, name=name), "columns": pd.MultiIndex.from_tuples(columns), "dtype": object}
+    texts, marks = pd.DataFrame(**shape), pd.DataFrame("", **shape)
+    for place, column in enumerate(columns):
+        for row in range(len(frame)):
+            share = systems is not None and not systems[row]
+            texts.iat[row, place] = _cell(frame.iloc[row], column, share)
+        if systems is not None and column[0] != f.DIFFERENCE:
+            values = frame[column].where(systems)
+            for mark, value in zip(("best", "second"), sorted(values.dropna().unique(), reverse=True), strict=False):
+                marks.iloc[(values == value).to_numpy(), place] = mark
+    return Section(table.title, texts, marks)
+
+
+def _tests(frame: pd.DataFrame) -> Section:
+    """Both p of every row that was tested; the first line says against which row the systems were."""
+    columns = [column for column in frame.columns if column[0] == f.P]
+    systems = frame[f.LABEL, "", "kind"] == f.SYSTEM
+    rows: dict[str, list[str]] = {}
+    if systems.any():
+        rows["Systems tested against"] = [str(frame.loc[systems, (f.AGAINST, *c[1:])].iloc[0]) for c in columns]
+    for label, row in frame.iterrows():
+        rows[str(label)] = [f"{_p(row[c])} ({_p(row[f.HOLM, *c[1:]])}){_text(row[f.STAR, *c[1:]])}" for c in columns]
+    texts = pd.DataFrame.from_dict(rows, orient="index", columns=pd.MultiIndex.from_tuples(columns))
+    texts.index.name = "Row"
+    return Section("Paired t-tests: p, with Holm's correction in brackets", texts, texts.map(lambda _: ""))
+
+
+def _cell(row: pd.Series, column: Column, share: bool) -> str:
+    """A cell's text: counts with thousands marked, metrics with 4 decimals, improvements in percent, a star behind."""
+    block, dataset, heading = column
+    value = row[column]
+    if pd.isna(value):
+        return NOTHING
+    if isinstance(value, str):
+        return value
+    sign = "+" if block == f.DIFFERENCE or share else ""
+    if not isinstance(value, float):
+        return format(int(value), f"{sign},")
+    if share:
+        return f"{100 * value:+.2f}" + (" points" if block == f.DIFFERENCE else "%") + _star(row, column)
+    deviation = row.get((f.DEVIATION, dataset, heading)) if block == f.OURS else None
+    spread = "" if deviation is None or pd.isna(deviation) else f" ± {deviation:.4f}"
+    return f"{value:{sign}.4f}{spread}" + _star(row, column)
+
+
+def _star(row: pd.Series, column: Column) -> str:
+    block = {f.OURS: f.STAR, f.PAPER: f.PAPER_STAR}.get(column[0])
+    return _text(row.get((block, *column[1:]))) if block else ""
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _p(value: float) -> str:
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _marked(text: str, mark: str) -> str:
+    wrap: dict[str, Callable[[str], str]] = {"best": lambda t: f"**{t}**", "second": lambda t: f"<u>{t}</u>"}
+    number, star = (text.removesuffix("*"), "\\*") if text.endswith("*") else (text, "")
+    return wrap.get(mark, str)(_escape(number)) + star
+
+
+def _escape(text: str) -> str:
+    """Text as Markdown shows it, whatever signs are in it."""
+    return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", str(text)).replace("\n", " ")

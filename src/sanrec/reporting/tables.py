@@ -1,0 +1,42 @@
+"""Make a table: gather its frame once, and write it as csv, md and html."""
+
+from pathlib import Path
+
+from sanrec.config import Config
+from sanrec.files import write_text
+from sanrec.reporting.comparison import comparison_table
+from sanrec.reporting.frame import Table, flat
+from sanrec.reporting.reference import read_reference
+from sanrec.reporting.specs import TableSpec
+from sanrec.reporting.statistics import statistics_table
+from sanrec.reporting.styles import to_html, to_markdown
+
+VERSION = 1  # raised when the meaning of what is written changes
+
+
+def gather(config: Config, table: TableSpec, reference_csv: str | Path, root: str | Path = ".") -> Table:
+    """The table's frame and legend.
+
+    `root` is the working folder, below which `results/` lies. Raises DataError, naming the file, where a run, a data
+    set's counts or the reference is missing, malformed, or does not fit the others.
+    """
+    reference = read_reference(reference_csv, table)
+    kinds = {"statistics": statistics_table, "comparison": comparison_table}
+    return kinds[table.kind](config, table, reference, root)
+
+
+def make_table(
+    config: Config, table: TableSpec, reference_csv: str | Path, out_stem: str | Path, root: str | Path = "."
+) -> list[Path]:
+    """Write `{out_stem}.csv`, `.md` and `.html` from one frame; their paths. Errors as of `gather`.
+
+    The csv has one header row and full precision: `pandas.read_csv` reads it as it is. All is put together before
+    anything is written, so that an error leaves earlier files as they were.
+    """
+    made = gather(config, table, reference_csv, root)
+    tidy = made.frame.set_axis([flat(column) for column in made.frame.columns], axis=1)
+    texts = {"csv": tidy.to_csv(index=False, lineterminator="\n"), "md": to_markdown(made), "html": to_html(made)}
+    paths = [Path(f"{out_stem}.{suffix}") for suffix in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        write_text(path, text)
+    return paths
