@@ -12,10 +12,7 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-# The package of this very checkout, also where a job runs in a conda environment that does not have it.
-SOURCE = os.path.join(workflow.basedir, "src")
-sys.path.insert(0, SOURCE)
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
+sys.path.insert(0, os.path.join(workflow.basedir, "src"))  # the package of this very checkout
 
 from sanrec import artifacts, snakefile as needs
 from sanrec.versions import STEPS
@@ -24,9 +21,8 @@ from sanrec.versions import STEPS
 configfile: "config.yaml"
 
 
-CONFIG, CONFIG_FILE = needs.settle(config)
+CONFIG = needs.settle(config)
 TABLES = needs.tables(os.path.join(workflow.basedir, "workflow", "tables"))
-SANREC = f"python -m sanrec --config {CONFIG_FILE}"
 
 
 wildcard_constraints:

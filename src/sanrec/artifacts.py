@@ -128,11 +128,12 @@ def parse_inputs(config: Config, dataset: str, text: str) -> tuple[Input, ...]:
             raise unknown("channel", channel, CHANNELS, where)
         if not at:
             if channel not in own:
-                raise ConfigError(f"{where}: the data set has no backbone for channel '{channel}'; write {channel}@NAME")
+                raise ConfigError(f"{where}: it has no backbone for channel '{channel}'; write {channel}@NAME")
             backbone = own[channel]
         record = config.find("backbone", backbone, where)
         if record.modality != CHANNELS[channel]:
-            raise ConfigError(f"{where}: backbone '{backbone}' reads {record.modality}, but '{channel}' is {CHANNELS[channel]}")
+            reads, wanted = record.modality, CHANNELS[channel]
+            raise ConfigError(f"{where}: backbone '{backbone}' reads {reads}, but '{channel}' is {wanted}")
         found.append(Input(channel, backbone))
     canonical = format_inputs(config, dataset, found)
     if canonical != text:
@@ -221,13 +222,19 @@ def _spell(value: Any) -> str:
 
 
 def run(
-    config: Config, dataset: str, model: str, inputs_text: str, variant: str | Mapping[str, Any] = "default", seed: int = 0
+    config: Config,
+    dataset: str,
+    model: str,
+    inputs_text: str,
+    variant: str | Mapping[str, Any] = "default",
+    seed: int = 0,
 ) -> Run:
     """The run with these names, checked. `variant` is its canonical text, or a mapping of settings that differ."""
     sources = parse_inputs(config, dataset, inputs_text)
     spec = method(model)
     if spec.most_channels and not spec.fewest_channels <= len(sources) <= spec.most_channels:
-        raise ConfigError(f"{spec.title} takes {spec.fewest_channels} to {spec.most_channels} inputs, not '{inputs_text}'")
+        numbers = f"{spec.fewest_channels} to {spec.most_channels}"
+        raise ConfigError(f"{spec.title} takes {numbers} inputs, not '{inputs_text}'")
     if len(sources) < spec.fewest_channels:
         raise ConfigError(f"{spec.title} takes at least {spec.fewest_channels} inputs, not '{inputs_text}'")
     text = variant if isinstance(variant, str) else format_variant(config, dataset, model, variant)

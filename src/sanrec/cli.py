@@ -24,7 +24,7 @@ def demo_world(config: Config, args: argparse.Namespace) -> None:
 
     corpus = config.find("corpus", args.corpus)
     make_world(Path(corpus.folder))
-    write_json(f"{artifacts.ROOT}/{args.corpus}/raw.json", {"folder": corpus.folder, "source": "demo"})
+    write_json(artifacts.raw(args.corpus), {"folder": corpus.folder, "source": "demo"})
 
 
 def demo_backbone(config: Config, args: argparse.Namespace) -> None:
@@ -35,14 +35,14 @@ def demo_backbone(config: Config, args: argparse.Namespace) -> None:
     manifest = artifacts.checkpoint(args.backbone)
     folder = Path(artifacts.store_of(manifest))
     make_backbone(config.find("backbone", args.backbone).checkpoint, folder)
-    write_checkpoint_manifest(Path(manifest), folder, {"source": "demo"})
+    write_checkpoint_manifest(manifest, folder, {"source": "demo"})
 
 
 def download(config: Config, args: argparse.Namespace) -> None:
     """Fetch a corpus' raw files, or check that they are where the config says."""
     from sanrec.media.download import fetch_corpus
 
-    fetch_corpus(config.find("corpus", args.corpus), Path(f"{artifacts.ROOT}/{args.corpus}/raw.json"))
+    fetch_corpus(config.find("corpus", args.corpus), artifacts.raw(args.corpus), args.corpus)
 
 
 def checkpoint(config: Config, args: argparse.Namespace) -> None:
@@ -50,22 +50,22 @@ def checkpoint(config: Config, args: argparse.Namespace) -> None:
     from sanrec.media.download import fetch_checkpoint
 
     manifest = artifacts.checkpoint(args.backbone)
-    fetch_checkpoint(config.find("backbone", args.backbone), args.backbone, Path(manifest))
+    fetch_checkpoint(config.find("backbone", args.backbone), args.backbone, manifest)
 
 
 def prepare_corpus(config: Config, args: argparse.Namespace) -> None:
     """Read a corpus' titles and look up its media."""
     from sanrec.data import prepare
 
-    prepare.prepare_corpus(config, args.corpus, Path(artifacts.items(args.corpus)))
+    prepare.prepare_corpus(config, args.corpus, artifacts.items(args.corpus))
 
 
 def prepare_dataset(config: Config, args: argparse.Namespace) -> None:
     """Read a data set's interactions, cut and split them, and count them."""
     from sanrec.data import prepare
 
-    items = Path(artifacts.items(config.find("dataset", args.dataset).corpus))
-    outputs = Path(artifacts.interactions(args.dataset)), Path(artifacts.statistics(args.dataset))
+    items = artifacts.items(config.find("dataset", args.dataset).corpus)
+    outputs = artifacts.interactions(args.dataset), artifacts.statistics(args.dataset)
     prepare.prepare_dataset(config, args.dataset, items, *outputs)
 
 
@@ -73,14 +73,18 @@ def extract(config: Config, args: argparse.Namespace) -> None:
     """Run a backbone over a corpus' channel and store all its hidden states."""
     from sanrec.backbones.extract import extract as run_extraction
 
-    run_extraction(config, args.corpus, args.channel, args.backbone)
+    names = args.corpus, args.channel, args.backbone
+    needs = artifacts.items(args.corpus), artifacts.checkpoint(args.backbone)
+    run_extraction(config, *names, *needs, artifacts.hidden(*names), config.threads.extract, config.device)
 
 
 def inputs(config: Config, args: argparse.Namespace) -> None:
     """Decode a corpus' channel into a store of model-ready integers."""
-    from sanrec.backbones.inputs import build_input_store
+    from sanrec.backbones.input_store import build_input_store
 
-    build_input_store(config, args.corpus, args.channel, args.backbone)
+    names = args.corpus, args.channel, args.backbone
+    needs = artifacts.items(args.corpus), artifacts.checkpoint(args.backbone)
+    build_input_store(config, *names, *needs, artifacts.inputs(*names), config.threads.extract)
 
 
 def media_report(config: Config, args: argparse.Namespace) -> None:
@@ -88,7 +92,7 @@ def media_report(config: Config, args: argparse.Namespace) -> None:
     from sanrec.backbones.report import write_media_report
     from sanrec.snakefile import media_needs
 
-    write_media_report(media_needs(config, args.corpus), Path(artifacts.media_report(args.corpus)))
+    write_media_report(media_needs(config, args.corpus), artifacts.media_report(args.corpus))
 
 
 def train(config: Config, args: argparse.Namespace) -> None:
@@ -105,7 +109,7 @@ def table(config: Config, args: argparse.Namespace) -> None:
     from sanrec.reporting.specs import load_table
     from sanrec.reporting.tables import make_table
 
-    make_table(config, load_table(args.spec), Path(args.reference), Path(args.output).with_suffix(""))
+    make_table(config, load_table(args.spec), args.reference, args.output.removesuffix(".csv"))
 
 
 def schema(config: Config, args: argparse.Namespace) -> None:
@@ -132,12 +136,21 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
 WITH_NETWORK = ("download", "checkpoint")  # every other step runs with the hub switched off
 
 
+def default_config() -> str | None:
+    """The config that Snakemake's jobs are given, or the one in the working folder, or none: the built-ins alone."""
+    return os.environ.get("SANREC_CONFIG") or ("config.yaml" if Path("config.yaml").exists() else None)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line's parser."""
-    main_parser = argparse.ArgumentParser(prog="sanrec", description="Adapt frozen foundation models to sequential recommendation.")
+    main_parser = argparse.ArgumentParser(
+        prog="sanrec", description="Adapt frozen foundation models to sequential recommendation."
+    )
     main_parser.add_argument("--version", action="version", version=f"sanrec {__version__}")
-    main_parser.add_argument("--config", help="config file (default: config.yaml, if there is one)")
-    main_parser.add_argument("--log", type=Path, help="write messages and progress to this file; errors go to both")
+    config_help = "config file (default: $SANREC_CONFIG, else config.yaml)"
+    main_parser.add_argument("--config", default=default_config(), help=config_help)
+    log_help = "write messages and progress to this file; errors go to both"
+    main_parser.add_argument("--log", type=Path, help=log_help)
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (step, arguments) in COMMANDS.items():
         sub = commands.add_parser(name, help=step.__doc__, description=step.__doc__)
@@ -160,9 +173,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr = log
         try:
             if args.log:
-                print(f"$ sanrec {shlex.join(argv)}", file=log)
-            default = "config.yaml" if Path("config.yaml").exists() else None
-            COMMANDS[args.command][0](load_config(args.config or default), args)
+                given = ["--config", args.config] if args.config and "--config" not in argv else []
+                print(f"$ sanrec {shlex.join([*given, *argv])}", file=log)
+            COMMANDS[args.command][0](load_config(args.config), args)
             return 0
         except SanrecError as error:
             for stream in {terminal, log}:

@@ -231,7 +231,8 @@ def validate(model: type[Frozen], values: Mapping[str, Any], where: str) -> Any:
             place = ".".join(str(part) for part in complaint["loc"])
             if complaint["type"] == "extra_forbidden":
                 keys = _fields_at(model, complaint["loc"][:-1])
-                lines.append(str(unknown("key", place, [".".join([*map(str, complaint["loc"][:-1]), k]) for k in keys])))
+                before = [str(part) for part in complaint["loc"][:-1]]
+                lines.append(str(unknown("key", place, [".".join([*before, key]) for key in keys])))
             else:
                 lines.append(f"{place or 'value'}: {complaint['msg']}, not {complaint.get('input')!r}")
         raise ConfigError(f"{where}: " + "; ".join(lines)) from None

@@ -5,6 +5,7 @@ Rules hold no logic; what they need to know stands here, where tests reach it.
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,16 +19,21 @@ from sanrec.load import load_config
 from sanrec.reporting.specs import TableSpec, load_table, needs_of
 
 
-def settle(values: Mapping[str, Any], folder: str = ".snakemake/sanrec") -> tuple[Config, str]:
-    """The config of Snakemake's `config`, and the path of a file that holds it for the jobs' command lines.
+def settle(values: Mapping[str, Any], folder: str = ".snakemake/sanrec") -> Config:
+    """The config of Snakemake's `config`; and the environment of the jobs, which read that very config.
 
-    The file is named by its content, so that two workflows with different `--config` do not meet.
+    It is written to a file named by its content, so that two workflows with different `--config` do not meet, and
+    SANREC_CONFIG names it: a parameter of every rule would make all anew when any key changes. PYTHONPATH leads to
+    this checkout's package also where a job runs in a conda environment that does not have it.
     """
     text = json.dumps(values, indent=2, sort_keys=True, default=str)
     path = f"{folder}/config-{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
     if not Path(path).exists():
         write_text(path, text + "\n")  # JSON is yaml
-    return load_config(values), path
+    source = str(Path(__file__).parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+    os.environ["SANREC_CONFIG"] = path
+    return load_config(values)
 
 
 def demo_corpora(config: Config) -> list[str]:
@@ -59,7 +65,8 @@ def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dic
         raise unknown("channel", channel, CHANNELS)
     record = config.find("backbone", backbone)
     if record.modality != CHANNELS[channel]:
-        raise ConfigError(f"backbone '{backbone}' reads {record.modality}, but channel '{channel}' is {CHANNELS[channel]}")
+        reads, wanted = record.modality, CHANNELS[channel]
+        raise ConfigError(f"backbone '{backbone}' reads {reads}, but channel '{channel}' is {wanted}")
     return {"item_table": artifacts.items(corpus), "checkpoint": artifacts.checkpoint(backbone)}
 
 
@@ -77,7 +84,8 @@ def media_needs(config: Config, corpus: str) -> list[str]:
 
 def _has_channel(config: Config, corpus: str, channel: str) -> bool:
     record = config.find("corpus", corpus)
-    folders = {"title": record.titles, "cover": record.covers, "video": record.videos, "audio": record.audios or record.videos}
+    sound = record.audios or record.videos
+    folders = {"title": record.titles, "cover": record.covers, "video": record.videos, "audio": sound}
     return bool(folders.get(channel))
 
 
@@ -112,7 +120,9 @@ def run_settings(config: Config, wildcards: Any) -> str:
 def tables(folder: str | Path) -> dict[str, TableSpec]:
     """The tables declared below a folder, by the name under `results/`: `table3`, `iisan-versa/table1`."""
     root = Path(folder)
-    return {path.relative_to(root).with_suffix("").as_posix(): load_table(path) for path in sorted(root.rglob("*.yaml"))}
+    return {
+        path.relative_to(root).with_suffix("").as_posix(): load_table(path) for path in sorted(root.rglob("*.yaml"))
+    }
 
 
 def table_needs(config: Config, spec: TableSpec) -> list[str]:
@@ -121,7 +131,7 @@ def table_needs(config: Config, spec: TableSpec) -> list[str]:
 
 
 def beside_snakefile(folder: str, path: str) -> str:
-    """A file of the repository: by its relative path where the workflow runs in it, so that inputs read short."""
+    """A file of the repository, by its relative path where the workflow runs in the repository."""
     return path if Path(path).exists() else str(Path(folder) / path)
 
 

@@ -19,7 +19,7 @@ __all__ = ["ReportSettings", "Reporter", "mend_cores"]
 
 
 def mend_cores(parser: ArgumentParser) -> bool:
-    """Make the number after `--cores` optional, all cores where it is left out. False where it already is, or is gone."""
+    """Make the number after `--cores` optional: all cores where it is left out. False if it already is, or is gone."""
     from snakemake.utils import available_cpu_count
 
     for action in parser._actions:

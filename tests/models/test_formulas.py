@@ -64,7 +64,9 @@ def slow_crossan(model, hidden, item, independent=False, gating=True):
         for m in range(CHANNELS):
             seen = [z[m]] if independent else z
             a = slow_softmax(model.gates.logits[m][layer].tolist()) if gating else [1.0] * (len(seen) + 1)
-            mixed = sum(weight * state for weight, state in zip(a[:-1], seen, strict=True)) + a[-1] * hidden[layer, m, item]
+            mixed = (
+                sum(weight * state for weight, state in zip(a[:-1], seen, strict=True)) + a[-1] * hidden[layer, m, item]
+            )
             new.append(slow_block(model.adapters[layer], m, mixed))
         z = new
     return slow_momef(model.fusion, [slow_head(model.heads, m, z[m]) for m in range(CHANNELS)])
@@ -94,7 +96,9 @@ def test_crossan_is_equation_5_and_6(hidden, independent, gating):
     model = shaken(Crossan(CHANNELS, LAYERS, WIDTH, settings(fusion="momef", gating=gating), independent))
     got = model(hidden)
     for item in range(ITEMS):
-        torch.testing.assert_close(got[item], slow_crossan(model, hidden, item, independent, gating), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            got[item], slow_crossan(model, hidden, item, independent, gating), rtol=1e-4, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("extended", [False, True])

@@ -17,7 +17,8 @@ def count(model, modalities, backbones=(), **settings):
 
 
 def bert_and_vit():
-    return on_meta(lambda: [BertModel(BertConfig(), add_pooling_layer=False), ViTModel(ViTConfig(), add_pooling_layer=False)])
+    classes = ((BertModel, BertConfig), (ViTModel, ViTConfig))
+    return on_meta(lambda: [model(config(), add_pooling_layer=False) for model, config in classes])
 
 
 def test_user_encoder():

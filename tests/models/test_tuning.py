@@ -17,7 +17,8 @@ def backbone(name):
         model = BertModel(BertConfig(vocab_size=30, **SMALL), add_pooling_layer=False)
         return model, {"input_ids": torch.tensor([[1, 5, 7, 2], [1, 9, 2, 0]])}
     if name == "vit":
-        return ViTModel(ViTConfig(image_size=32, **SMALL), add_pooling_layer=False), {"pixel_values": torch.randn(2, 3, 32, 32)}
+        model = ViTModel(ViTConfig(image_size=32, **SMALL), add_pooling_layer=False)
+        return model, {"pixel_values": torch.randn(2, 3, 32, 32)}
     if name == "videomae":
         config = VideoMAEConfig(image_size=32, num_frames=4, **SMALL)
         return VideoMAEModel(config), {"pixel_values": torch.randn(2, 4, 3, 32, 32)}
@@ -50,7 +51,11 @@ class TestEachArchitecture:
         assert all(p.requires_grad == (".adapter." in n) for n, p in model.named_parameters())
 
     def test_every_trained_parameter_gets_a_gradient(self, name):
-        for prepare in (lambda m: add_lora(m, 2), lambda m: add_houlsby(m, 2, "gelu"), lambda m: m.requires_grad_(True)):
+        for prepare in (
+            lambda m: add_lora(m, 2),
+            lambda m: add_houlsby(m, 2, "gelu"),
+            lambda m: m.requires_grad_(True),
+        ):
             model, kwargs = backbone(name)
             tuned = TunedBackbones([prepare(model)], ["mean"], 8)
             (tuned([(kwargs, None)]) ** 2).sum().backward()

@@ -40,7 +40,9 @@ def slow_loss(states, vectors, sequences, log_p):
 
 def problem(seed, users, items, length, repeats):
     rng = np.random.default_rng(seed)
-    sequences = [rng.choice(np.arange(1, items + 1), rng.integers(2, length + 1), replace=repeats) for _ in range(users)]
+    sequences = [
+        rng.choice(np.arange(1, items + 1), rng.integers(2, length + 1), replace=repeats) for _ in range(users)
+    ]
     table = pad(sequences, length)
     states = torch.from_numpy(rng.normal(size=(users, length - 1, WIDTH))).float()
     vectors = torch.from_numpy(rng.normal(size=(items + 1, WIDTH))).float()

@@ -5,40 +5,40 @@ rule demo_world:
     # The demo's world, in the folder layout of MicroLens; the manifest is written last.
     output:
         "results/{corpus}/raw.json",
-    wildcard_constraints:
-        corpus=needs.one_of(needs.demo_corpora(CONFIG)),
-    params:
-        version=STEPS["demo-world"],
-        record=lambda w: needs.record(CONFIG, "corpus", w.corpus),
     log:
         "results/logs/demo-world/{corpus}.log",
     benchmark:
         "results/benchmarks/demo-world/{corpus}.tsv"
+    wildcard_constraints:
+        corpus=needs.one_of(needs.demo_corpora(CONFIG)),
     conda:
-        "../../envs/media.yaml"
+        "../../envs/extract.yaml"
     resources:
         runtime=30,
         mem_mb=2000,
+    params:
+        version=STEPS["demo-world"],
+        record=lambda w: needs.record(CONFIG, "corpus", w.corpus),
     shell:
-        "{SANREC} --log {log:q} demo-world {wildcards.corpus:q}"
+        "python -m sanrec --log {log:q} demo-world {wildcards.corpus:q}"
 
 
 rule download:
     # Raw files of every other corpus: found in its folder, or fetched into it. Local: it may need the network.
     output:
         "results/{corpus}/raw.json",
+    log:
+        "results/logs/download/{corpus}.log",
     wildcard_constraints:
         corpus=needs.none_of(needs.demo_corpora(CONFIG)),
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
     params:
         version=STEPS["download"],
         record=lambda w: needs.record(CONFIG, "corpus", w.corpus),
-    log:
-        "results/logs/download/{corpus}.log",
-    conda:
-        "../../envs/media.yaml"
-    localrule: True
     shell:
-        "{SANREC} --log {log:q} download {wildcards.corpus:q}"
+        "python -m sanrec --log {log:q} download {wildcards.corpus:q}"
 
 
 rule prepare_corpus:
@@ -46,20 +46,20 @@ rule prepare_corpus:
         "results/{corpus}/raw.json",
     output:
         "results/{corpus}/items.parquet",
-    params:
-        version=STEPS["prepare"],
-        record=lambda w: needs.record(CONFIG, "corpus", w.corpus),
     log:
         "results/logs/prepare/{corpus}.items.log",
     benchmark:
         "results/benchmarks/prepare/{corpus}.items.tsv"
     conda:
-        "../../envs/media.yaml"
+        "../../envs/data.yaml"
     resources:
         runtime=30,
         mem_mb=4000,
+    params:
+        version=STEPS["prepare"],
+        record=lambda w: needs.record(CONFIG, "corpus", w.corpus),
     shell:
-        "{SANREC} --log {log:q} prepare-corpus {wildcards.corpus:q}"
+        "python -m sanrec --log {log:q} prepare-corpus {wildcards.corpus:q}"
 
 
 rule prepare_dataset:
@@ -68,17 +68,17 @@ rule prepare_dataset:
     output:
         interactions="results/{dataset}/interactions.parquet",
         statistics="results/{dataset}/statistics.json",
-    params:
-        version=STEPS["prepare"],
-        record=lambda w: needs.dataset_record(CONFIG, w.dataset),
     log:
         "results/logs/prepare/{dataset}.interactions.log",
     benchmark:
         "results/benchmarks/prepare/{dataset}.interactions.tsv"
     conda:
-        "../../envs/media.yaml"
+        "../../envs/data.yaml"
     resources:
         runtime=30,
         mem_mb=4000,
+    params:
+        version=STEPS["prepare"],
+        record=lambda w: needs.dataset_record(CONFIG, w.dataset),
     shell:
-        "{SANREC} --log {log:q} prepare-dataset {wildcards.dataset:q}"
+        "python -m sanrec --log {log:q} prepare-dataset {wildcards.dataset:q}"

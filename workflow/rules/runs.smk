@@ -9,9 +9,6 @@ rule train:
         ranks="results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/ranks.parquet",
         history="results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/history.csv",
         weights="results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/model.safetensors",
-    params:
-        version=STEPS["train"],
-        settings=lambda w: needs.run_settings(CONFIG, w),
     log:
         "results/logs/train/{dataset}/{model}/{inputs}/{variant}/seed={seed}.log",
     benchmark:
@@ -22,5 +19,8 @@ rule train:
     resources:
         runtime=1440,
         mem_mb=8000,
+    params:
+        version=STEPS["train"],
+        settings=lambda w: needs.run_settings(CONFIG, w),
     shell:
-        "{SANREC} --log {log:q} train {output.metrics:q}"
+        "python -m sanrec --log {log:q} train {output.metrics:q}"

@@ -7,9 +7,6 @@ rule hidden:
         unpack(lambda w: needs.store_needs(CONFIG, w.corpus, w.channel, w.backbone)),
     output:
         "results/{corpus}/hidden/{channel}/{backbone}.json",
-    params:
-        version=STEPS["extract"],
-        record=lambda w: needs.backbone_record(CONFIG, w.backbone),
     log:
         "results/logs/hidden/{corpus}/{channel}/{backbone}.log",
     benchmark:
@@ -20,8 +17,11 @@ rule hidden:
     resources:
         runtime=720,
         mem_mb=8000,
+    params:
+        version=STEPS["extract"],
+        record=lambda w: needs.backbone_record(CONFIG, w.backbone),
     shell:
-        "{SANREC} --log {log:q} extract {wildcards.corpus:q} {wildcards.channel:q} {wildcards.backbone:q}"
+        "python -m sanrec --log {log:q} extract {wildcards.corpus:q} {wildcards.channel:q} {wildcards.backbone:q}"
 
 
 rule inputs:
@@ -30,9 +30,6 @@ rule inputs:
         unpack(lambda w: needs.store_needs(CONFIG, w.corpus, w.channel, w.backbone)),
     output:
         "results/{corpus}/inputs/{channel}/{backbone}.json",
-    params:
-        version=STEPS["inputs"],
-        record=lambda w: needs.backbone_record(CONFIG, w.backbone),
     log:
         "results/logs/inputs/{corpus}/{channel}/{backbone}.log",
     benchmark:
@@ -43,8 +40,11 @@ rule inputs:
     resources:
         runtime=240,
         mem_mb=4000,
+    params:
+        version=STEPS["inputs"],
+        record=lambda w: needs.backbone_record(CONFIG, w.backbone),
     shell:
-        "{SANREC} --log {log:q} inputs {wildcards.corpus:q} {wildcards.channel:q} {wildcards.backbone:q}"
+        "python -m sanrec --log {log:q} inputs {wildcards.corpus:q} {wildcards.channel:q} {wildcards.backbone:q}"
 
 
 rule media_report:
@@ -55,8 +55,8 @@ rule media_report:
         "results/{corpus}/media-report.csv",
     log:
         "results/logs/media-report/{corpus}.log",
-    conda:
-        "../../envs/media.yaml"
     localrule: True
+    conda:
+        "../../envs/data.yaml"
     shell:
-        "{SANREC} --log {log:q} media-report {wildcards.corpus:q}"
+        "python -m sanrec --log {log:q} media-report {wildcards.corpus:q}"

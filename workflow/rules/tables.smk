@@ -10,15 +10,15 @@ rule table:
         csv="results/{table}.csv",
         md="results/{table}.md",
         html="results/{table}.html",
+    log:
+        "results/logs/table/{table}.log",
     wildcard_constraints:
         table=needs.one_of(TABLES),
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
     params:
         version=STEPS["table"],
         study=CONFIG.chosen_study.model_dump_json(),
-    log:
-        "results/logs/table/{table}.log",
-    conda:
-        "../../envs/media.yaml"
-    localrule: True
     shell:
-        "{SANREC} --log {log:q} table {input.spec:q} {input.reference:q} {output.csv:q}"
+        "python -m sanrec --log {log:q} table {input.spec:q} {input.reference:q} {output.csv:q}"

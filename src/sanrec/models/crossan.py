@@ -14,9 +14,7 @@ from sanrec.models.gates import CrossModalGates
 class Crossan(nn.Module):
     """Cross-modal side adapter network; `independent` makes it INDSAN, whose towers do not see each other."""
 
-    def __init__(
-        self, channels: int, layers: int, width: int, settings: Settings, independent: bool = False
-    ) -> None:
+    def __init__(self, channels: int, layers: int, width: int, settings: Settings, independent: bool = False) -> None:
         super().__init__()
         e = settings.recommender_width
         self.gates = CrossModalGates(layers, channels, independent, settings.gating)

@@ -80,5 +80,5 @@ FUSIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "concat": lambda towers, width, top_k: ConcatFusion(towers, width),
     "static": lambda towers, width, top_k: StaticGate(towers, width),
     "dynamic": lambda towers, width, top_k: DynamicGate(towers, width),
-    "momef": lambda towers, width, top_k: Momef(towers, width, top_k),
+    "momef": Momef,
 }

@@ -18,10 +18,11 @@ class CrossModalGates(nn.Module):
         self.channels, self.independent = channels, independent
         width = 2 if independent else channels + 1
         # One tensor per tower, so that an optimiser can treat the towers' gates differently.
-        self.logits = nn.ParameterList(nn.Parameter(torch.zeros(layers, width)) for _ in range(channels if gating else 0))
+        gates = channels if gating else 0
+        self.logits = nn.ParameterList(nn.Parameter(torch.zeros(layers, width)) for _ in range(gates))
 
     def weights(self) -> Tensor | None:
-        """The gate values [L, M, M + 1], the tower's own hidden state last ([L, M, 2] for INDSAN); None without gating."""
+        """The gate values [L, M, M + 1], the own hidden state's last ([L, M, 2] for INDSAN); None without gating."""
         return torch.stack([logit.softmax(-1) for logit in self.logits], 1) if len(self.logits) else None
 
     def mix(self, x_MnD: Tensor, z_MnD: Tensor | None, a_MG: Tensor | None) -> Tensor:

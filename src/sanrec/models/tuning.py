@@ -83,7 +83,8 @@ def add_houlsby(backbone: nn.Module, inner: int, activation: str) -> nn.Module:
     published code has it behind: the same whenever dropout is off. Raises ValueError for an unknown architecture.
     """
     backbone.requires_grad_(False)
-    places = [name for name, module in backbone.named_modules() if isinstance(module, nn.Linear) and HOULSBY_PLACES.search(name)]
+    linear = [name for name, module in backbone.named_modules() if isinstance(module, nn.Linear)]
+    places = [name for name in linear if HOULSBY_PLACES.search(name)]
     if len(places) != 2 * backbone.config.num_hidden_layers:
         raise ValueError(f"{type(backbone).__name__}: found {len(places)} places for adapters, expected two per block")
     for name in places:

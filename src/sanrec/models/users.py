@@ -55,7 +55,9 @@ class UserEncoder(nn.Module):
     Xavier-normal weights, zero biases: 100,224 parameters at E = 64, S = 10, 2 blocks, 2 heads.
     """
 
-    def __init__(self, width: int = 64, positions: int = 10, blocks: int = 2, heads: int = 2, dropout: float = 0.1) -> None:
+    def __init__(
+        self, width: int = 64, positions: int = 10, blocks: int = 2, heads: int = 2, dropout: float = 0.1
+    ) -> None:
         super().__init__()
         self.positions = nn.Embedding(positions, width)
         self.norm = nn.LayerNorm(width, eps=EPSILON)

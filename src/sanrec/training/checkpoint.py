@@ -37,7 +37,9 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
     with torch.no_grad():
         for name, parameter in own.items():
             if parameter.shape != weights[name].shape:
-                raise ValueError(f"{name}: shape {tuple(weights[name].shape)} in the file, {tuple(parameter.shape)} here")
+                raise ValueError(
+                    f"{name}: shape {tuple(weights[name].shape)} in the file, {tuple(parameter.shape)} here"
+                )
             parameter.copy_(weights[name])
 
 
@@ -54,9 +56,7 @@ def save_progress(
         save_file(tensors, temporary, {"fingerprint": fingerprint, "progress": json.dumps(numbers)})
 
 
-def load_progress(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str
-) -> Progress | None:
+def load_progress(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> Progress | None:
     """Put model and optimizer where they were; None where there is no such file or another run's."""
     try:
         with safe_open(path, framework="pt") as file:

@@ -115,7 +115,9 @@ def fit(
                 progress.best_weights = trained_weights(model)
             progress.peak_memory = max(progress.peak_memory, peak_memory(device))
             save_progress(state_file, model, optimizer, progress, fingerprint)
-            shown.set_postfix(loss=f"{mean_loss:.4f}", HR10=f"{scores['HR@10']:.4f}", best=progress.best_epoch, refresh=False)
+            shown.set_postfix(
+                loss=f"{mean_loss:.4f}", HR10=f"{scores['HR@10']:.4f}", best=progress.best_epoch, refresh=False
+            )
             shown.update()
     return progress
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sanrec import artifacts
-from sanrec.artifacts import Run
+from sanrec.artifacts import Input, Run
 from sanrec.config import CHANNELS, Config
 from sanrec.data.interactions import load_sequences
 from sanrec.data.split import Held, Sequences, log_popularity
@@ -22,11 +23,15 @@ from sanrec.files import atomic, sha256, write_json
 from sanrec.methods import METHODS
 from sanrec.models.layerdrop import kept_layers
 from sanrec.models.registry import POSITIONS, Recommender, Shape, trainable_parameters
+from sanrec.models.tuning import ModelInput
 from sanrec.training.checkpoint import Progress, load_weights
 from sanrec.training.loop import encode_histories, encode_items, fit, stopped
 from sanrec.training.machine import choose_device, machine_name, versions
 from sanrec.training.sources import FinalSource, HiddenSource, InputSource, ItemSource
 from sanrec.versions import STEPS
+
+if TYPE_CHECKING:
+    from sanrec.backbones.inputs import ModelInputs
 
 STATE_FILE = "training-state.safetensors"  # removed when the run is finished
 
@@ -142,46 +147,79 @@ def run_fingerprint(config: Config, run: Run) -> str:
 
 
 def load_source(config: Config, run: Run, sequences: Sequences, device: torch.device) -> tuple[ItemSource, Shape]:
-    """What the run's item encoder reads, for the data set's items in their order, and the shape it is built for."""
-    corpus = config.datasets[run.dataset].corpus
+    """What the run's item encoder reads, for the data set's items in their order, and the shape it is built for.
+
+    Raises StoreError where a store was made by other settings than the config has now.
+    """
     rows = sequences.item_rows[1:]
-    modalities = tuple(CHANNELS[source.channel] for source in run.inputs)
     loaders = {"hidden": _load_hidden, "final": _load_final, "inputs": _load_inputs}
-    return loaders[METHODS[run.model].reads](config, run, corpus, rows, modalities, device)
+    return loaders[METHODS[run.model].reads](config, run, rows, device)
 
 
-def _load_hidden(config: Config, run: Run, corpus: str, rows: np.ndarray, modalities: tuple[str, ...], device: torch.device):
-    from sanrec.backbones.store import open_hidden
+def _modalities(run: Run) -> tuple[str, ...]:
+    return tuple(CHANNELS[source.channel] for source in run.inputs)
+
+
+def _hidden_manifest(config: Config, run: Run, source: Input) -> str:
+    """The manifest of a source's hidden states, checked against the config."""
+    from sanrec.backbones.extract import expected_settings
+    from sanrec.backbones.store import check_settings
+
+    corpus = config.datasets[run.dataset].corpus
+    manifest = artifacts.hidden(corpus, source.channel, source.backbone)
+    check_settings(manifest, expected_settings(config, corpus, source.channel, source.backbone))
+    return manifest
+
+
+def _load_hidden(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
+    from sanrec.backbones.store import read_layers
 
     channels = []
     for source in run.inputs:
-        store = open_hidden(artifacts.hidden(corpus, source.channel, source.backbone))
-        layers = kept_layers(store.layers - 1, run.settings.layers, run.settings.blocks)
-        channels.append(torch.from_numpy(store.read_layers(layers, rows)).to(device))  # [I, L, D]
+        kept = kept_layers(config.backbones[source.backbone].blocks, run.settings.layers, run.settings.blocks)
+        states = read_layers(_hidden_manifest(config, run, source), kept, rows)
+        channels.append(torch.from_numpy(states).to(device))  # [I, L, D]
     widths = tuple(c.shape[2] for c in channels)
     bank_LMID = torch.stack(channels).permute(2, 0, 1, 3).contiguous()
-    return HiddenSource(bank_LMID), Shape(modalities, widths, layers=bank_LMID.shape[0])
+    return HiddenSource(bank_LMID), Shape(_modalities(run), widths, layers=bank_LMID.shape[0])
 
 
-def _load_final(config: Config, run: Run, corpus: str, rows: np.ndarray, modalities: tuple[str, ...], device: torch.device):
-    from sanrec.backbones.store import open_hidden
+def _load_final(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
+    from sanrec.backbones.store import read_final
 
-    finals = [
-        torch.from_numpy(open_hidden(artifacts.hidden(corpus, s.channel, s.backbone)).read_final(rows)).to(device)
-        for s in run.inputs
-    ]
-    return FinalSource(finals), Shape(modalities, tuple(f.shape[1] for f in finals), layers=1)
+    finals = [torch.from_numpy(read_final(_hidden_manifest(config, run, s), rows)).to(device) for s in run.inputs]
+    return FinalSource(finals), Shape(_modalities(run), tuple(f.shape[1] for f in finals), layers=1)
 
 
-def _load_inputs(config: Config, run: Run, corpus: str, rows: np.ndarray, modalities: tuple[str, ...], device: torch.device):
-    from sanrec.backbones.checkpoints import load_backbone
-    from sanrec.backbones.inputs import open_inputs
+def _load_inputs(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
+    from sanrec.backbones.checkpoints import load_model, open_checkpoint
+    from sanrec.backbones.input_store import expected_input_settings
+    from sanrec.backbones.inputs import model_inputs
+    from sanrec.backbones.store import check_settings, read_inputs
 
+    corpus = config.datasets[run.dataset].corpus
     readers, backbones = [], []
     for source in run.inputs:
-        store = open_inputs(artifacts.inputs(corpus, source.channel, source.backbone))
-        readers.append(store.reader(rows, device))
-        backbones.append(load_backbone(artifacts.checkpoint(source.backbone)))
+        record = config.backbones[source.backbone]
+        manifest = artifacts.inputs(corpus, source.channel, source.backbone)
+        check_settings(manifest, expected_input_settings(config, corpus, source.channel, source.backbone))
+        checkpoint = open_checkpoint(artifacts.checkpoint(source.backbone))
+        integers = {name: torch.from_numpy(array) for name, array in read_inputs(manifest, rows).items()}
+        readers.append(_reader(model_inputs(record, checkpoint, source.channel), integers, device))
+        backbones.append(load_model(checkpoint, record, source.backbone, device))
     poolings = tuple(config.backbones[source.backbone].pooling for source in run.inputs)
     widths = tuple(b.config.hidden_size for b in backbones)
-    return InputSource(len(rows), readers), Shape(modalities, widths, 1, poolings, backbones)
+    return InputSource(len(rows), readers), Shape(_modalities(run), widths, 1, poolings, backbones)
+
+
+def _reader(
+    inputs: "ModelInputs", integers: dict[str, torch.Tensor], device: torch.device
+) -> Callable[[torch.Tensor], ModelInput]:
+    """From rows of the data set's items to what the backbone takes."""
+
+    def read(rows: torch.Tensor) -> ModelInput:
+        chosen = {name: values[rows.to(values.device)] for name, values in integers.items()}
+        kwargs = inputs.to_model_kwargs(chosen, device)
+        return kwargs, inputs.token_mask(kwargs)
+
+    return read

@@ -1,0 +1,146 @@
+"""From pairs to interactions.parquet, and from there to the arrays of the trainer.
+
+The protocol of both papers (their code's order of steps): users with fewer than `min_interactions` are dropped, then
+each keeps the last `keep_last`, then the items that are left are numbered from 1, in the order of the corpus.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sanrec.data.layouts import Pairs
+from sanrec.data.split import Sequences, ranges
+from sanrec.errors import DataError
+
+SCHEMA = pa.schema(
+    {
+        "user": pa.string(),
+        "user_index": pa.int32(),
+        "position": pa.int16(),
+        "item": pa.string(),
+        "item_index": pa.int32(),
+        "item_row": pa.int32(),
+        "split": pa.string(),
+    }
+)
+SPLITS = ("train", "validation", "test")
+
+
+def cut(offsets: np.ndarray, min_interactions: int, keep_last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which users stay and what they keep.
+
+    Takes the offsets [U + 1] of all users. Gives the users that have at least `min_interactions` [K], the positions of
+    their last `keep_last` interactions, oldest first, one user after the other, and these positions' offsets [K + 1].
+    """
+    lengths = np.diff(offsets)
+    users = np.flatnonzero(lengths >= min_interactions)
+    counts = np.minimum(lengths[users], keep_last)
+    positions, kept_offsets = ranges(offsets[users + 1] - counts, counts)
+    return users, positions, kept_offsets
+
+
+def corpus_rows(pairs: Pairs, items: pa.Array | pa.ChunkedArray, where: str, titles: str) -> np.ndarray:
+    """The corpus row of each name in `pairs.names`, int32.
+
+    `where` and `titles` name the pairs file and what lists the corpus' items. Raises DataError, with the first lines
+    at fault, where items have no row.
+    """
+    known = items.combine_chunks() if isinstance(items, pa.ChunkedArray) else items
+    rows = pc.index_in(pairs.names, value_set=known.cast(pairs.names.type))
+    missing = np.flatnonzero(rows.is_null().to_numpy(zero_copy_only=False))
+    if len(missing):
+        # names are numbered as they appear, so the first missing ones are those met first in the file
+        lines = [int(np.searchsorted(pairs.offsets, np.argmax(pairs.items == code), "right")) for code in missing[:3]]
+        examples = ", ".join(f"'{pairs.names[c].as_py()}' (line {n})" for c, n in zip(missing[:3], lines, strict=True))
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise DataError(
+            f"{where}: {len(missing)} of its items are not in {titles}: {examples}{more}. Give each a line there "
+            "(with an empty title where it has none), or take it out of the pairs"
+        )
+    return rows.to_numpy().astype(np.int32)
+
+
+def interaction_table(pairs: Pairs, rows: np.ndarray, min_interactions: int, keep_last: int, where: str) -> pa.Table:
+    """The table of interactions, columns as in SCHEMA, sorted by user and position.
+
+    `rows`: corpus row of each name in `pairs.names`. Raises DataError where no user is left, naming `where`.
+    """
+    users, positions, offsets = cut(pairs.offsets, min_interactions, keep_last)
+    if not len(users):
+        longest = int(np.diff(pairs.offsets).max())
+        raise DataError(
+            f"{where}: no user has {min_interactions} interactions (the most is {longest}), so nothing is left. "
+            "Each line holds one user's whole sequence; the least number is the data set's 'min_interactions'"
+        )
+    counts = np.diff(offsets)
+    if counts.max() > np.iinfo(np.int16).max:
+        raise DataError(
+            f"{where}: a user keeps {counts.max()} interactions, more than {np.iinfo(np.int16).max}; set a smaller "
+            "'keep_last' for the data set"
+        )
+    codes = pairs.items[positions]
+    item_rows = rows[codes]
+    used = np.unique(item_rows)
+    splits = np.zeros(len(positions), np.int8)
+    splits[offsets[1:] - 2] = SPLITS.index("validation")
+    splits[offsets[1:] - 1] = SPLITS.index("test")
+    columns = {
+        "user": pairs.users.take(pa.array(np.repeat(users, counts))),
+        "user_index": np.repeat(np.arange(len(users)), counts),
+        "position": np.arange(len(positions)) - np.repeat(offsets[:-1], counts),
+        "item": pairs.names.take(pa.array(codes)),
+        "item_index": np.searchsorted(used, item_rows) + 1,
+        "item_row": item_rows,
+        "split": pa.array(SPLITS).take(pa.array(splits)),
+    }
+    return pa.table([pa.array(columns[field.name]).cast(field.type) for field in SCHEMA], schema=SCHEMA)
+
+
+def load_sequences(path: str | Path) -> Sequences:
+    """The sequences in an interactions.parquet, checked against the protocol.
+
+    Raises DataError for a file that is missing, no such table, or not in order.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; `snakemake {path}` makes it")
+    try:
+        lacking = [name for name in SCHEMA.names if name not in pq.read_schema(path).names]
+        table = pq.read_table(path, columns=SCHEMA.names, read_dictionary=["user", "split"]) if not lacking else None
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path}: not a table of interactions ({error}); delete it and have it made again") from None
+    if not table or not table.num_rows:
+        what = f"has no column {', '.join(lacking)}" if lacking else "holds no interactions"
+        raise DataError(f"{path}: {what}; delete it and have it made again")
+    user_index, position, items, item_row = (
+        table[name].to_numpy() for name in ("user_index", "position", "item_index", "item_row")
+    )
+    starts = np.flatnonzero(position == 0)
+    offsets = np.append(starts, len(position)).astype(np.int64)
+    counts = np.diff(offsets)
+    expected = np.zeros(len(position), np.int8)
+    in_order = (
+        len(starts) > 0
+        and starts[0] == 0
+        and counts.min() >= 3
+        and np.array_equal(user_index, np.repeat(np.arange(len(starts)), counts))
+        and np.array_equal(position, np.arange(len(position)) - np.repeat(starts, counts))
+        and items.min() >= 1
+    )
+    if in_order:
+        expected[offsets[1:] - 2], expected[offsets[1:] - 1] = SPLITS.index("validation"), SPLITS.index("test")
+        found = pc.index_in(table["split"].cast(pa.string()), value_set=pa.array(SPLITS)).to_numpy()
+        item_rows = np.full(items.max() + 1, -1, np.int32)
+        item_rows[items] = item_row
+        one_row_each = (item_rows[1:] >= 0).all() and np.array_equal(item_rows[items], item_row)
+        in_order = one_row_each and np.array_equal(found, expected)
+    if not in_order:
+        raise DataError(
+            f"{path}: not in order; expected users from 0, positions from 0, items from 1 with one corpus row each, "
+            "last item test, the one before validation. Delete it and have it made again"
+        )
+    users = table["user"].take(pa.array(starts)).cast(pa.string()).to_numpy()
+    return Sequences(items.astype(np.int32, copy=False), offsets, users, item_rows)

@@ -1,0 +1,116 @@
+"""Leave-one-out over users' sequences: what may train, what validates, what tests.
+
+Of a user's n items the last tests, the one before validates, the first n - 2 train. All arrays, no files.
+
+    U users   I items (index 0 pads)   N interactions   S input positions, at most `max_length`
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+MAX_LENGTH = 10  # inputs per sequence, as in both papers
+Held = Literal["validation", "test"]
+HELD_BACK: dict[str, int] = {"train": 2, "validation": 1, "test": 0}  # items that a split may not see at all
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Every user's items, oldest first, one user after the other.
+
+    items: int32 [N] item indices from 1; offsets: int64 [U + 1], user u has items[offsets[u]:offsets[u + 1]], at least
+    three of them; users: [U] original ids (str); item_rows: int32 [I + 1], the corpus row of each item index (row in
+    items.parquet and in every store), -1 at index 0.
+
+    Methods take `users`, an array of user numbers, or None for all of them.
+    """
+
+    items: np.ndarray
+    offsets: np.ndarray
+    users: np.ndarray
+    item_rows: np.ndarray
+
+    @property
+    def user_count(self) -> int:
+        """U."""
+        return len(self.offsets) - 1
+
+    @property
+    def item_count(self) -> int:
+        """I, padding not counted."""
+        return len(self.item_rows) - 1
+
+    def training(self, users: np.ndarray | None = None, max_length: int = MAX_LENGTH) -> np.ndarray:
+        """Training windows, int32 [users, max_length + 1], padded with 0 on the left.
+
+        window[:, :-1] are the inputs and window[:, 1:] their targets, one step on; a position counts where its input
+        is not 0. Of longer training parts the last max_length + 1 items are taken.
+        """
+        return self._last(users, HELD_BACK["train"], max_length + 1)
+
+    def held_out(
+        self, split: Held, users: np.ndarray | None = None, max_length: int = MAX_LENGTH
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs int32 [users, max_length], padded with 0 on the left, and the held-out target of each user [users].
+
+        Validation: the last of the first n - 2 items, and item n - 1. Test: the last of the first n - 1, and item n.
+        """
+        back = HELD_BACK[split]
+        targets = self.items[self._ends(users) - 1 - back]
+        return self._last(users, back + 1, max_length), targets
+
+    def history(self, split: Held, users: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """All that a user took before the target, to be masked in the ranking: items, and offsets [users + 1].
+
+        The first n - 2 items for validation, the first n - 1 for test, not cut to any input length. User k of `users`
+        has items[offsets[k]:offsets[k + 1]]; an item that was taken twice stands there twice.
+        """
+        return self._first(users, HELD_BACK[split] + 1)
+
+    def training_items(self, users: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The whole training parts (first n - 2 items): items, and offsets [users + 1]."""
+        return self._first(users, HELD_BACK["train"])
+
+    def _starts(self, users: np.ndarray | None) -> np.ndarray:
+        return self.offsets[:-1] if users is None else self.offsets[np.asarray(users)]
+
+    def _ends(self, users: np.ndarray | None) -> np.ndarray:
+        return self.offsets[1:] if users is None else self.offsets[np.asarray(users) + 1]
+
+    def _last(self, users: np.ndarray | None, back: int, width: int) -> np.ndarray:
+        """The last `width` items before the last `back` ones, int32 [users, width], padded with 0 on the left."""
+        positions = (self._ends(users) - back - width)[:, None] + np.arange(width)
+        inside = positions >= self._starts(users)[:, None]
+        return np.where(inside, self.items[np.where(inside, positions, 0)], np.int32(0))
+
+    def _first(self, users: np.ndarray | None, back: int) -> tuple[np.ndarray, np.ndarray]:
+        """All items but the last `back` ones of each user, and offsets [users + 1]."""
+        starts = self._starts(users)
+        positions, offsets = ranges(starts, self._ends(users) - back - starts)
+        return self.items[positions], offsets
+
+
+def ranges(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers starts[k], starts[k] + 1, ... (counts[k] of them) for each k in turn, and their offsets [k + 1]."""
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts), offsets
+
+
+def popularity(sequences: Sequences) -> np.ndarray:
+    """How often each item occurs in the training parts, as a probability: float64 [I + 1], 0 at the padding index.
+
+    Validation and test items never count. An item that only they hold has probability 0.
+    """
+    items, _ = sequences.training_items()
+    counts = np.bincount(items, minlength=sequences.item_count + 1)
+    return counts / counts.sum()
+
+
+def log_popularity(sequences: Sequences) -> np.ndarray:
+    """Logarithm of p(item) for the loss, float32 [I + 1], finite throughout.
+
+    0 at the padding index and for items that never train: neither can be a candidate in training.
+    """
+    probability = popularity(sequences)
+    return np.log(np.where(probability > 0, probability, 1)).astype(np.float32)

@@ -1,0 +1,123 @@
+"""Paths: what they mean, that one run has one path, and what is said about paths that mean nothing."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sanrec import artifacts
+from sanrec.artifacts import Input
+from sanrec.config import Settings
+from sanrec.errors import ConfigError
+from sanrec.load import load_config
+from sanrec.methods import METHODS
+
+CONFIG = load_config()
+
+
+def path(inputs="TIVA", model="crossan", variant="default", dataset="demo", seed="0"):
+    return f"results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/metrics.json"
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (path(model="crosan"), "unknown model 'crosan': did you mean 'crossan'"),
+        (path(dataset="demmo"), "unknown dataset 'demmo': did you mean 'demo'"),
+        (path("TX"), "unknown letter 'X' in inputs 'TX'"),
+        (path("titel+cover"), "unknown channel 'titel'.*did you mean 'title'"),
+        (path("title@brt+cover"), "unknown backbone 'brt'.*did you mean 'bert'"),
+        (path("title@vit"), "backbone 'vit' reads image, but 'title' is text"),
+        (path("cover-caption"), "no backbone for channel 'cover-caption'; write cover-caption@NAME"),
+        (path("IT"), "written 'TI'"),
+        (path("title+cover"), "written 'TI'"),
+        (path("title@bert+cover@vit-base"), r"written 'title\+cover@vit-base'"),
+        (path("TT"), r"written 'title\+title'"),
+        (path(variant="top_k=2"), "written 'default'"),
+        (path(variant="top_k=3,fusion=concat"), "written 'fusion=concat,top_k=3'"),
+        (path(variant="learning_rate=0.010"), "written 'learning_rate=0.01'"),
+        (path(variant="top_q=3"), "unknown setting 'top_q'.*did you mean 'top_k'"),
+        (path(variant="top_k"), "not of the form name=value"),
+        (path(variant="top_k=0"), "top_k: Input should be greater than 0"),
+        (path(variant="fusion=cat"), "fusion"),
+        (path("TI", model="iisan", variant="gating=false"), "unknown setting 'gating'"),
+        (path("TIV", model="iisan"), "IISAN takes 2 to 2 inputs"),
+        (path("T", model="iisan-e"), "takes at least 2 inputs"),
+        ("results/demo/crossan", "is no run: expected"),
+    ],
+)
+def test_bad_paths_say_what_is_wrong(bad, message):
+    with pytest.raises(ConfigError, match=message):
+        artifacts.parse_run(CONFIG, bad)
+
+
+def test_a_good_path():
+    run = artifacts.parse_run(CONFIG, path("TI", variant="adapter_width=64,fusion=concat", seed="7"))
+    assert run.inputs == (Input("title", "bert"), Input("cover", "vit"))
+    assert (run.settings.adapter_width, run.settings.fusion, run.seed) == (64, "concat", 7)
+    assert run.metrics == path("TI", variant="adapter_width=64,fusion=concat", seed="7")
+
+
+def test_two_views_of_one_channel_are_kept_in_their_order():
+    text = "title@bert-base+title"
+    assert artifacts.format_inputs(CONFIG, "demo", artifacts.parse_inputs(CONFIG, "demo", text)) == text
+
+
+def test_the_data_sets_own_default_is_never_written():
+    """top_k = 2 is the default on 100K, 3 on 50K (CROSSAN, Table 7)."""
+    assert artifacts.format_variant(CONFIG, "microlens-100k", "crossan", {"top_k": 2}) == "default"
+    assert artifacts.format_variant(CONFIG, "microlens-50k", "crossan", {"top_k": 3}) == "default"
+    assert artifacts.format_variant(CONFIG, "microlens-50k", "crossan", {"top_k": 2}) == "top_k=2"
+
+
+def test_defaults_of_a_method_that_does_not_exist_are_refused():
+    config = load_config({"datasets": {"demo": {"settings": {"crosan": {"top_k": 1}}}}})
+    with pytest.raises(ConfigError, match="did you mean 'crossan'"):
+        artifacts.default_settings(config, "demo", "crossan")
+    config = load_config({"datasets": {"demo": {"settings": {"all": {"top_q": 1}}}}})
+    with pytest.raises(ConfigError, match="did you mean 'top_k'"):
+        artifacts.default_settings(config, "demo", "crossan")
+
+
+numbers = {
+    "adapter_width": st.integers(1, 9000),
+    "top_k": st.integers(1, 8),
+    "dropout": st.floats(0, 0.99),
+    "learning_rate": st.floats(1e-7, 1),
+    "layers": st.sampled_from(["even", "1-2-3", "12"]),
+    "gating": st.booleans(),
+    "precision": st.sampled_from(["auto", "float32", "bfloat16"]),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=numbers))
+def test_variants_read_back_as_they_were_written(values):
+    text = artifacts.format_variant(CONFIG, "demo", "crossan", values)
+    assert "/" not in text
+    settings = artifacts.parse_variant(CONFIG, "demo", "crossan", text)
+    base = artifacts.default_settings(CONFIG, "demo", "crossan")
+    assert settings == Settings(**{**base.model_dump(), **values})
+
+
+@given(st.lists(st.sampled_from(["title", "cover", "video", "audio"]), min_size=1, max_size=5))
+def test_inputs_read_back_as_they_were_written(channels):
+    own = CONFIG.datasets["demo"].backbones
+    sources = [Input(channel, own[channel]) for channel in channels]
+    text = artifacts.format_inputs(CONFIG, "demo", sources)
+    assert sorted(artifacts.parse_inputs(CONFIG, "demo", text), key=str) == sorted(sources, key=str)
+
+
+@pytest.mark.parametrize("model", METHODS)
+def test_a_run_needs_what_its_method_reads(model):
+    needs = artifacts.run_needs(CONFIG, artifacts.run(CONFIG, "demo-half", model, "TI"))
+    assert needs[0] == "results/demo-half/interactions.parquet"
+    if METHODS[model].reads == "inputs":
+        assert "results/demo/inputs/title/bert.json" in needs
+        assert "results/checkpoints/vit.json" in needs
+    else:
+        assert needs[1:] == ["results/demo/hidden/title/bert.json", "results/demo/hidden/cover/vit.json"]
+
+
+def test_stores_lie_beside_their_manifests():
+    assert artifacts.store_of("results/demo/hidden/title/bert.json") == "results/demo/hidden/title/bert.zarr"
+    assert artifacts.store_of("results/checkpoints/bert.json") == "results/checkpoints/bert"
+    assert artifacts.store_of("/tmp/x/results/checkpoints/bert.json") == "/tmp/x/results/checkpoints/bert"

@@ -1,0 +1,58 @@
+"""One set of pins: requirements, constraints and the conda environments hold the same versions."""
+
+import re
+import tomllib
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;]+)$")
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(file):
+    found = [PIN.match(line.strip()) for line in (ROOT / file).read_text().splitlines()]
+    return {normal(m[1]): m[2] for m in found if m}
+
+
+@pytest.mark.parametrize("file", ["requirements-core.txt", "requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned_and_held_by_the_constraints(file):
+    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    loose = [line for line in lines if line and not line.startswith("-") and not PIN.match(line)]
+    assert not loose
+    constraints = pins("constraints.txt")
+    assert {name: constraints.get(name) for name in pins(file)} == pins(file)
+
+
+@pytest.mark.parametrize("file", sorted(p.name for p in (ROOT / "envs").glob("*.yaml")))
+def test_conda_environments_hold_the_same_pins(file):
+    environment = yaml.safe_load((ROOT / "envs" / file).read_text())
+    pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    core = pins("requirements-core.txt")
+    found = {normal(m[1]): m[2] for m in map(PIN.match, pip)}
+    assert len(found) == len(pip)
+    assert found == {name: core[name] for name in found}
+
+
+def test_every_rule_has_an_environment_that_exists():
+    rules = "".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk"))
+    used = set(re.findall(r'conda:\s*"\.\./\.\./envs/([^"]+)"', rules))
+    assert used == {p.name for p in (ROOT / "envs").glob("*.yaml")}
+
+
+def test_the_package_requires_its_core_and_is_installed_with_it():
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert metadata["license"] == "Apache-2.0"
+    installed = {normal(m[1]): m[2] for m in map(PIN.match, requires("sanrec") or []) if m}
+    assert installed == pins("requirements-core.txt")
+
+
+@pytest.mark.parametrize("name", ["torch", "transformers", "zarr", "snakemake", "pandas"])
+def test_what_runs_is_what_is_pinned(name):
+    assert version(name).split("+")[0] == pins("constraints.txt")[name]
