@@ -100,7 +100,7 @@ def checkpoint_record(config: Config, backbone: str) -> str:
 
 
 def backbone_record(config: Config, backbone: str) -> str:
-    """The part of a backbone's record that its stores depend on: not its licence. (The batch size touches last bits.)"""
+    """The part of a backbone's record that its stores depend on: all but the licence (batch size: in the last bits)."""
     return config.find("backbone", backbone).model_dump_json(exclude={"license"})
 
 

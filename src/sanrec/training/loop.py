@@ -81,8 +81,8 @@ def fit(
     """Train until validation HR@10 has not risen for `patience` epochs, and give the best epoch's weights.
 
     `sequences` [U, S + 1] are left-padded training sequences, `log_popularity` [items + 1] those of training shares,
-    `validate` scores the model as it is. State is written after every epoch; a run that was killed goes on from there and ends
-    with the same weights as one that was not.
+    `validate` scores the model as it is. State is written after every epoch; a run that was killed goes on
+    from there and ends with the same weights as one that was not.
     """
     groups = model.parameter_groups(settings)
     # One fused pass over the parameters; Adam without weight decay, as both papers have it.
