@@ -19,11 +19,13 @@ Step = Callable[[Config, argparse.Namespace], None]
 
 def demo_world(config: Config, args: argparse.Namespace) -> None:
     """Make the demo's media and interactions, in the folder layout of MicroLens."""
+    from sanrec.config import validate
     from sanrec.demo.media import make_world
+    from sanrec.demo.world import World
     from sanrec.files import write_json
 
     corpus = config.find("corpus", args.corpus)
-    make_world(Path(corpus.folder))
+    make_world(Path(corpus.folder), validate(World, corpus.world, f"corpora.{args.corpus}.world"))
     write_json(artifacts.raw(args.corpus), {"folder": corpus.folder, "source": "demo"})
 
 
@@ -80,7 +82,7 @@ def extract(config: Config, args: argparse.Namespace) -> None:
 
 def inputs(config: Config, args: argparse.Namespace) -> None:
     """Decode a corpus' channel into a store of model-ready integers."""
-    from sanrec.backbones.input_store import build_input_store
+    from sanrec.backbones.inputs import build_input_store
 
     names = args.corpus, args.channel, args.backbone
     needs = artifacts.items(args.corpus), artifacts.checkpoint(args.backbone)

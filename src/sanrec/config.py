@@ -111,6 +111,8 @@ class Corpus(Frozen):
     """Folder of sound files, below `folder`; where there is none, the sound comes from the video."""
     downloads: tuple[Download, ...] = ()
     """What the download rule fetches into `folder`."""
+    world: dict[str, int | float] = {}
+    """With source `demo`: numbers of the generated world that differ from its own (docs: demo)."""
     missing_limit: float = Field(0.05, ge=0, le=1)
     """Largest share of items whose medium may be missing or broken before extraction is an error."""
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sanrec.backbones.conversion import ModelInput
 from sanrec.backbones.pooling import pool_final
 from sanrec.models.blocks import AdapterBlock
 from sanrec.models.fusion import ConcatFusion
@@ -18,9 +19,6 @@ from sanrec.models.fusion import ConcatFusion
 # add to the residual stream. BERT, VideoMAE: `attention.output.dense`, `output.dense`; ViT, AST: `o_proj`, `fc2`.
 HOULSBY_PLACES = re.compile(r"\.(attention\.output\.dense|(?<!attention\.)output\.dense|attention\.o_proj|mlp\.fc2)$")
 LORA_TARGETS = ["query", "value", "q_proj", "v_proj"]
-
-ModelInput = tuple[dict[str, Tensor], Tensor | None]
-"""A backbone's keyword arguments for n items, and which of its S states stand for real tokens [n, S] (None: all)."""
 
 
 class FinalReadOut(nn.Module):

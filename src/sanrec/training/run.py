@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ from sanrec.files import atomic, sha256, write_json
 from sanrec.methods import METHODS
 from sanrec.models.layerdrop import kept_layers
 from sanrec.models.registry import POSITIONS, Recommender, Shape, trainable_parameters
-from sanrec.models.tuning import ModelInput
 from sanrec.training.checkpoint import Progress, load_weights
 from sanrec.training.loop import encode_histories, encode_items, fit, stopped
 from sanrec.training.machine import choose_device, machine_name, versions
@@ -31,7 +29,7 @@ from sanrec.training.sources import FinalSource, HiddenSource, InputSource, Item
 from sanrec.versions import STEPS
 
 if TYPE_CHECKING:
-    from sanrec.backbones.inputs import ModelInputs
+    from sanrec.backbones.store import HiddenStates
 
 STATE_FILE = "training-state.safetensors"  # removed when the run is finished
 
@@ -160,66 +158,42 @@ def _modalities(run: Run) -> tuple[str, ...]:
     return tuple(CHANNELS[source.channel] for source in run.inputs)
 
 
-def _hidden_manifest(config: Config, run: Run, source: Input) -> str:
-    """The manifest of a source's hidden states, checked against the config."""
+def _hidden_states(config: Config, run: Run, source: Input) -> "HiddenStates":
+    """A source's hidden states, refused where they were made by other settings than the config has now."""
     from sanrec.backbones.extract import expected_settings
-    from sanrec.backbones.store import check_settings
+    from sanrec.backbones.store import open_hidden
 
-    corpus = config.datasets[run.dataset].corpus
-    manifest = artifacts.hidden(corpus, source.channel, source.backbone)
-    check_settings(manifest, expected_settings(config, corpus, source.channel, source.backbone))
-    return manifest
+    names = config.datasets[run.dataset].corpus, source.channel, source.backbone
+    return open_hidden(artifacts.hidden(*names), expected_settings(config, *names))
 
 
 def _load_hidden(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    from sanrec.backbones.store import read_layers
-
     channels = []
     for source in run.inputs:
-        kept = kept_layers(config.backbones[source.backbone].blocks, run.settings.layers, run.settings.blocks)
-        states = read_layers(_hidden_manifest(config, run, source), kept, rows)
-        channels.append(torch.from_numpy(states).to(device))  # [I, L, D]
+        store = _hidden_states(config, run, source)
+        kept = kept_layers(store.layers - 1, run.settings.layers, run.settings.blocks)
+        channels.append(torch.from_numpy(store.read_layers(kept, rows)).to(device))  # [I, L, D]
     widths = tuple(c.shape[2] for c in channels)
     bank_LMID = torch.stack(channels).permute(2, 0, 1, 3).contiguous()
     return HiddenSource(bank_LMID), Shape(_modalities(run), widths, layers=bank_LMID.shape[0])
 
 
 def _load_final(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    from sanrec.backbones.store import read_final
-
-    finals = [torch.from_numpy(read_final(_hidden_manifest(config, run, s), rows)).to(device) for s in run.inputs]
+    stores = [_hidden_states(config, run, source) for source in run.inputs]
+    finals = [torch.from_numpy(store.read_final(rows)).to(device) for store in stores]
     return FinalSource(finals), Shape(_modalities(run), tuple(f.shape[1] for f in finals), layers=1)
 
 
 def _load_inputs(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    from sanrec.backbones.checkpoints import load_model, open_checkpoint
-    from sanrec.backbones.input_store import expected_input_settings
-    from sanrec.backbones.inputs import model_inputs
-    from sanrec.backbones.store import check_settings, read_inputs
+    from sanrec.backbones.checkpoints import load_backbone
+    from sanrec.backbones.inputs import expected_input_settings, open_inputs
 
-    corpus = config.datasets[run.dataset].corpus
     readers, backbones = [], []
     for source in run.inputs:
-        record = config.backbones[source.backbone]
-        manifest = artifacts.inputs(corpus, source.channel, source.backbone)
-        check_settings(manifest, expected_input_settings(config, corpus, source.channel, source.backbone))
-        checkpoint = open_checkpoint(artifacts.checkpoint(source.backbone))
-        integers = {name: torch.from_numpy(array) for name, array in read_inputs(manifest, rows).items()}
-        readers.append(_reader(model_inputs(record, checkpoint, source.channel), integers, device))
-        backbones.append(load_model(checkpoint, record, source.backbone, device))
+        names = config.datasets[run.dataset].corpus, source.channel, source.backbone
+        store = open_inputs(artifacts.inputs(*names), expected_input_settings(config, *names))
+        readers.append(store.reader(rows, device))
+        backbones.append(load_backbone(artifacts.checkpoint(source.backbone), device))
     poolings = tuple(config.backbones[source.backbone].pooling for source in run.inputs)
     widths = tuple(b.config.hidden_size for b in backbones)
     return InputSource(len(rows), readers), Shape(_modalities(run), widths, 1, poolings, backbones)
-
-
-def _reader(
-    inputs: "ModelInputs", integers: dict[str, torch.Tensor], device: torch.device
-) -> Callable[[torch.Tensor], ModelInput]:
-    """From rows of the data set's items to what the backbone takes."""
-
-    def read(rows: torch.Tensor) -> ModelInput:
-        chosen = {name: values[rows.to(values.device)] for name, values in integers.items()}
-        kwargs = inputs.to_model_kwargs(chosen, device)
-        return kwargs, inputs.token_mask(kwargs)
-
-    return read

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from sanrec.models.tuning import ModelInput
+from sanrec.backbones.conversion import ModelInput
 
 
 class ItemSource(Protocol):
