@@ -1,0 +1,148 @@
+"""Pretrained checkpoints in Hugging Face format, from a local folder only: nothing here reaches for the network.
+
+A checkpoint is known by its manifest `results/checkpoints/{backbone}.json`, whose key `folder` says where the files
+are. torch and transformers are imported where a model or tokenizer is really loaded.
+"""
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sanrec.config import Backbone
+from sanrec.errors import ConfigError, DataError
+from sanrec.files import read_json, sha256
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DIGESTED = {".safetensors", ".json", ".txt", ".model"}  # weights, configuration, vocabularies
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's folder, with the two small files of it that are read without transformers."""
+
+    manifest: Path
+    folder: Path
+    config: dict[str, Any]
+    """Its config.json."""
+    preprocessor: dict[str, Any]
+    """Its preprocessor_config.json; empty for text."""
+
+    @property
+    def model_type(self) -> str:
+        """The architecture, as `bert`, `vit`, `videomae`, `audio-spectrogram-transformer`, `whisper`."""
+        return str(self.config.get("model_type", ""))
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether it is a causal language model, which sees only what stands before a token."""
+        return any(str(name).endswith("ForCausalLM") for name in self.config.get("architectures") or ())
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of every file that decides what the model does."""
+        files = sorted(p for p in self.folder.iterdir() if p.is_file() and p.suffix in DIGESTED)
+        return {p.name: sha256(p) for p in files}
+
+
+def open_checkpoint(manifest: str | Path) -> Checkpoint:
+    """The checkpoint of a manifest. A relative folder starts at the working folder, or else beside the manifest.
+
+    Raises DataError where the manifest, its folder, config.json or safetensors weights are missing.
+    """
+    manifest = Path(manifest)
+    if not manifest.is_file():
+        raise DataError(f"{manifest}: no such checkpoint manifest; make it with: snakemake {manifest} --cores")
+    written = read_json(manifest)
+    if "folder" not in written:
+        raise DataError(f"{manifest}: no key 'folder'; remove it and make it again with: snakemake {manifest} --cores")
+    candidates = [Path(written["folder"]), manifest.parent / written["folder"]]
+    folder = next((c for c in candidates if c.is_dir()), None)
+    again = f"Remove {manifest} and make it again with: snakemake {manifest} --cores"
+    if folder is None:
+        raise DataError(f"{manifest}: its folder {written['folder']} is not there. {again}")
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{folder}: no config.json: not a checkpoint in Hugging Face format. {again}")
+    if not any(folder.glob("*.safetensors")):
+        raise DataError(f"{folder}: no *.safetensors: only such weights are read, pickled ones never. {again}")
+    preprocessor: dict[str, Any] = {}
+    for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
+        if (folder / name).is_file():
+            preprocessor = read_json(folder / name)
+            break
+    return Checkpoint(manifest, folder, read_json(folder / "config.json"), preprocessor)
+
+
+def load_backbone(
+    manifest: str | Path, device: "str | torch.device" = "cpu", dtype: str = "float32"
+) -> "PreTrainedModel":
+    """The encoder of a checkpoint's manifest in evaluation mode, without task head, pooler or decoder.
+
+    Raises DataError for a checkpoint that transformers does not know, or whose weights leave a parameter unset.
+    """
+    import torch
+    import transformers
+
+    checkpoint = open_checkpoint(manifest)
+    transformers.utils.logging.set_verbosity_error()  # a task head that is left out is no news
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        config = transformers.AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+        model_class = transformers.MODEL_MAPPING[type(config)]
+    except (ValueError, KeyError) as error:
+        raise DataError(
+            f"{checkpoint.folder}: transformers {transformers.__version__} knows no model for its config.json "
+            f"(model_type '{checkpoint.model_type}')"
+        ) from error
+    # an unused pooler would count among the parameters
+    pooler = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
+    model, report = transformers.AutoModel.from_pretrained(
+        checkpoint.folder,
+        config=config,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=getattr(torch, dtype),
+        output_loading_info=True,
+        **({"add_pooling_layer": False} if pooler else {}),
+    )
+    unset = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
+    if config.is_encoder_decoder:
+        model = model.get_encoder()
+        unset = [key for key in unset if key.startswith("encoder.")]
+    if unset:
+        raise DataError(
+            f"{checkpoint.folder}: its weights leave {len(unset)} parameters unset, the first is '{unset[0]}': "
+            "the files do not belong together, or the download is incomplete"
+        )
+    if checkpoint.is_decoder:
+        model.config.use_cache = False  # nothing is generated
+    return model.eval().to(device)
+
+
+def check_shape(model: "PreTrainedModel", backbone: Backbone, name: str) -> None:
+    """Raise ConfigError where the registry's record of a backbone gives another depth or width than the model has."""
+    for field, key in (("blocks", "num_hidden_layers"), ("width", "hidden_size")):
+        mine, its = getattr(backbone, field), getattr(model.config, key)
+        if mine != its:
+            raise ConfigError(f"backbones.{name}.{field} is {mine}, but checkpoint {backbone.checkpoint} has {its}")
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> "PreTrainedTokenizerBase":
+    """The checkpoint's tokenizer. Raises DataError where there is none, or none that transformers can read."""
+    import transformers
+
+    # without any of these, transformers gives a tokenizer that knows no word
+    if not any((checkpoint.folder / name).is_file() for name in VOCABULARIES):
+        raise DataError(f"{checkpoint.folder}: no tokenizer: none of {', '.join(VOCABULARIES)} is there")
+    try:
+        return transformers.AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
+    except (OSError, ValueError, ImportError) as error:
+        raise DataError(f"{checkpoint.folder}: no tokenizer that transformers can read: {error}") from error
+
+
+def bos_token(checkpoint: Checkpoint) -> int | None:
+    """The begin-of-sequence token of a decoder language model, which mean pooling leaves out; None for encoders."""
+    return checkpoint.config.get("bos_token_id") if checkpoint.is_decoder else None

@@ -1,0 +1,183 @@
+"""Hidden states of a corpus' channel through a frozen backbone, in a store that a killed job goes on with.
+
+L hidden states of a backbone (embedding output and every block), D its width. Files are decoded in background threads
+while the model works. A batch never crosses a unit of the store, so that a killed job leaves no trace in the bytes.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sanrec import artifacts
+from sanrec.backbones.filling import HalfPrecisionError, fill
+from sanrec.backbones.sources import Integers, MissingMedia, Sources, read_sources
+from sanrec.backbones.store import read_manifest
+from sanrec.backbones.writing import create, finish, hidden_plan, open_for_writing, unfinished
+from sanrec.config import CHANNELS, Config
+from sanrec.errors import ConfigError, DataError, unknown
+from sanrec.versions import STEPS
+
+if TYPE_CHECKING:
+    from sanrec.backbones.checkpoints import Checkpoint
+    from sanrec.backbones.conversion import ModelInput
+    from sanrec.backbones.readers import ModelInputs
+
+log = logging.getLogger(__name__)
+
+
+def expected_settings(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, Any]:
+    """The settings that a store of hidden states made by this configuration has. Reads no checkpoint.
+
+    Raises ConfigError for an unknown corpus, channel or backbone, or a backbone of another modality.
+    """
+    from sanrec.backbones.readers import max_tokens
+
+    config.find("corpus", corpus)
+    record = config.find("backbone", backbone)
+    if channel not in CHANNELS:
+        raise unknown("channel", channel, CHANNELS)
+    if record.modality != CHANNELS[channel]:
+        raise ConfigError(
+            f"backbone '{backbone}' reads {record.modality}, but channel '{channel}' is {CHANNELS[channel]}"
+        )
+    settings = {
+        "corpus": corpus,
+        "channel": channel,
+        "backbone": backbone,
+        "checkpoint": record.checkpoint,
+        "revision": record.revision,
+        "pooling": record.pooling,
+        "chunk_rows": record.chunk_rows,
+        "batch_size": record.batch_size,
+        "step_version": STEPS["extract"],
+    }
+    return settings | ({"max_tokens": max_tokens(record, channel)} if record.modality == "text" else {})
+
+
+def identity(
+    settings: dict[str, Any], inputs: "ModelInputs", checkpoint: "Checkpoint", sources: Sources
+) -> dict[str, Any]:
+    """All that decides a store's content: settings, preprocessing, the checkpoint's files and the data."""
+    return {
+        "settings": settings,
+        "preprocessing": inputs.settings,
+        "checkpoint_files": checkpoint.digests(),
+        "data": sources.fingerprint(),
+    }
+
+
+def extract(
+    config: Config,
+    corpus: str,
+    channel: str,
+    backbone: str,
+    items_path: str | Path | None = None,
+    checkpoint_manifest: str | Path | None = None,
+    manifest_out: str | Path | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Make the store of hidden states that `manifest_out` vouches for, or go on with it; returns the manifest.
+
+    Paths, threads and device are those of the workflow and of `config` unless given.
+
+    Items whose medium cannot be used are zeros with validity MISSING, and are listed in `{backbone}.missing.csv`
+    beside the manifest. The store is float16; where a value leaves its range, it is made anew in float32.
+
+    Raises DataError where more items are missing than `missing_limit` of the corpus allows, or where states are not
+    finite; StoreError where a finished store of other settings is in the way; ConfigError where backbone, channel
+    and checkpoint do not fit.
+    """
+    from sanrec.backbones.checkpoints import check_shape, load_backbone, open_checkpoint
+    from sanrec.backbones.conversion import to_model_input
+    from sanrec.backbones.readers import model_inputs
+
+    settings = expected_settings(config, corpus, channel, backbone)
+    record = config.find("backbone", backbone)
+    items_path = items_path or artifacts.items(corpus)
+    checkpoint_manifest = checkpoint_manifest or artifacts.checkpoint(backbone)
+    manifest_out = manifest_out or artifacts.hidden(corpus, channel, backbone)
+    checkpoint = open_checkpoint(checkpoint_manifest)
+    inputs = model_inputs(record, checkpoint, channel)
+    sources = read_sources(items_path, channel)
+    made_by = identity(settings, inputs, checkpoint, sources)
+    place = chosen_device(device or config.device)
+    threads = threads or config.threads.extract
+    folder, items = Path(artifacts.store_of(str(manifest_out))), len(sources)
+    half, single = (hidden_plan(record.blocks + 1, record.width, record.chunk_rows, t) for t in ("float16", "float32"))
+    group, resumed = open_for_writing(manifest_out, made_by, items, half, record.chunk_rows)
+    if not unfinished(group) and Path(manifest_out).is_file():
+        log.info("%s is finished, with these settings", manifest_out)
+        return read_manifest(manifest_out)
+    if resumed:
+        log.info("going on with %s, where %d units are left", folder, len(unfinished(group)))
+    missing = missing_media(config, corpus, sources, manifest_out)
+    with torch_threads(threads):
+        model = load_backbone(checkpoint_manifest, place)
+        check_shape(model, record, backbone)
+
+        def values(rows: list[int], batch: Integers) -> dict[str, np.ndarray]:
+            model_input = to_model_input(record.modality, inputs.settings, batch, place)
+            return forward(model, model_input, record.pooling, [sources.items[row] for row in rows])
+
+        by_length = record.modality == "text"
+        try:
+            fill(group, sources, inputs, missing, values, record.batch_size, threads, by_length)
+        except HalfPrecisionError as error:
+            log.warning("%s: %s: the store is made again in float32", manifest_out, error)
+            create(folder, made_by, items, single, record.chunk_rows)
+            group, _ = open_for_writing(manifest_out, made_by, items, single, record.chunk_rows)
+            fill(group, sources, inputs, missing, values, record.batch_size, threads, by_length)
+    missing.write()
+    return finish(manifest_out, "hidden", {"missing_report": missing.report.name, "device": str(place)})
+
+
+def missing_media(config: Config, corpus: str, sources: Sources, manifest: str | Path) -> MissingMedia:
+    """An empty list of missing media, with the corpus' limit and its report beside the manifest."""
+    report = Path(str(manifest).removesuffix(".json") + ".missing.csv")
+    return MissingMedia(sources, corpus, config.find("corpus", corpus).missing_limit, report)
+
+
+def forward(model: Any, model_input: "ModelInput", pooling: str, items: list[str]) -> dict[str, np.ndarray]:
+    """`hidden` [n, L, D] and `final` [n, D] of n items, in float32. Raises DataError for NaN or infinity."""
+    import torch
+
+    from sanrec.backbones.pooling import encode
+
+    with torch.inference_mode():
+        hidden, final = encode(model, *model_input, pooling)
+        found = {"hidden": hidden.cpu().numpy(), "final": final.cpu().numpy()}
+    for values in found.values():
+        good = np.isfinite(values.reshape(len(items), -1)).all(axis=1)
+        if not good.all():
+            item = items[int(np.argmin(good))]
+            raise DataError(f"item {item}: the model's states are no finite numbers: its weights are damaged")
+    return found
+
+
+def chosen_device(name: str) -> Any:
+    """`auto` takes the first GPU where there is one. Raises ConfigError for a GPU that is not there."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"config key 'device' is '{name}', but this machine has no GPU that torch can use")
+    return torch.device(name)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Run with so many threads in torch's operators."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,149 @@
+"""A channel's items: what to read for each, what cannot be read and why, and reading ahead in the background."""
+
+import csv
+import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sanrec.config import CHANNELS
+from sanrec.errors import DataError
+from sanrec.files import atomic
+from sanrec.media import MediaError
+
+Integers = dict[str, np.ndarray]
+REPORT_COLUMNS = ("item", "channel", "path", "reason")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """One source per row of the items table: a text, or a media file's path; "" where there is none."""
+
+    channel: str
+    items: list[str]
+    values: list[str]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def absent(self) -> MediaError:
+        """What is wrong with an item that has no source."""
+        return MediaError("", "no text" if CHANNELS[self.channel] == "text" else "no file")
+
+    def fingerprint(self) -> str:
+        """SHA-256 over item ids with their texts, or with their media files' paths and sizes, in order."""
+        digest = hashlib.sha256()
+        text = CHANNELS[self.channel] == "text"
+        for item, value in zip(self.items, self.values, strict=True):
+            size = "" if text else str(_size(value))
+            for part in (item, value, size):
+                digest.update(f"{len(part)}:{part}".encode())
+        return digest.hexdigest()
+
+
+def read_sources(items_path: str | Path, channel: str) -> Sources:
+    """The sources of a channel: its column of an items table. Raises DataError where table or column are missing."""
+    import pandas as pd
+
+    column = channel.replace("-", "_")
+    if not Path(items_path).is_file():
+        raise DataError(f"{items_path}: no such file; make it with: snakemake {items_path} --cores")
+    table = pd.read_parquet(items_path)
+    if lacking := [name for name in ("item", column) if name not in table]:
+        raise DataError(f"{items_path}: no column '{lacking[0]}'; it has {', '.join(map(str, table.columns))}")
+    values = ["" if pd.isna(value) else str(value).strip() for value in table[column]]
+    return Sources(channel, [str(item) for item in table["item"]], values)
+
+
+def _size(path: str) -> int:
+    """A file's size in bytes; -1 where there is no file."""
+    try:
+        return Path(path).stat().st_size if path else -1
+    except OSError:
+        return -1
+
+
+def read_ahead(
+    sources: Sources, rows: Iterable[int], read: Callable[[str], Integers], workers: int, ahead: int
+) -> Generator[tuple[int, Integers | MediaError], None, None]:
+    """Each row with its integers or with what is wrong with its medium, in order.
+
+    Up to `ahead` rows are read in background threads while the caller is busy: decoders let go of the interpreter's
+    lock, so they run beside the forward pass.
+    """
+    queue: deque[tuple[int, Future[Integers | MediaError]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        try:
+            for row in rows:
+                queue.append((row, pool.submit(_try_read, sources, row, read)))
+                if len(queue) > ahead:
+                    done, future = queue.popleft()
+                    yield done, future.result()
+            while queue:
+                done, future = queue.popleft()
+                yield done, future.result()
+        finally:  # the caller stopped early: leave nothing running behind its back
+            pool.shutdown(cancel_futures=True)
+
+
+def _try_read(sources: Sources, row: int, read: Callable[[str], Integers]) -> Integers | MediaError:
+    value = sources.values[row]
+    if not value:
+        return sources.absent()
+    try:
+        return read(value)
+    except MediaError as error:
+        return error
+
+
+@dataclass
+class MissingMedia:
+    """The items whose medium cannot be used, as they turn up; too many are an error."""
+
+    sources: Sources
+    corpus: str
+    limit: float
+    """Largest share of items that may be missing."""
+    report: Path
+    """The csv that lists them: item, channel, path, reason."""
+    found: dict[int, MediaError] = field(default_factory=dict)
+
+    def add(self, row: int, error: MediaError) -> None:
+        """Record one. Raises DataError where that passes the limit."""
+        self.found[row] = error
+        self.check()
+
+    def add_absent(self) -> None:
+        """Record all items that have no source at all, so that a hopeless job ends before it begins."""
+        for row, value in enumerate(self.sources.values):
+            if not value:
+                self.found[row] = self.sources.absent()
+        self.check()
+
+    def check(self) -> None:
+        """Raise DataError, after writing the report, where more are missing than the limit allows."""
+        total = len(self.sources)
+        if len(self.found) <= self.limit * total:
+            return
+        self.write()
+        some = sorted(self.found.items())[:3]
+        first = "; ".join(f"item {self.sources.items[r]}: {e if e.file else e.reason}" for r, e in some)
+        raise DataError(
+            f"corpus '{self.corpus}': {len(self.found)} of {total} items so far have no usable {self.sources.channel} "
+            f"({len(self.found) / total:.1%}), more than the limit of {self.limit:.1%}. The first: {first}. "
+            f"All are in {self.report}. Mend them, or raise corpora.{self.corpus}.missing_limit in config.yaml"
+        )
+
+    def write(self) -> None:
+        """Write the report, by row; with its header alone where nothing is missing."""
+        with atomic(self.report) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(REPORT_COLUMNS)
+            for row, error in sorted(self.found.items()):
+                text = CHANNELS[self.sources.channel] == "text"
+                path = "" if text else self.sources.values[row]
+                writer.writerow([self.sources.items[row], self.sources.channel, path, error.reason])
