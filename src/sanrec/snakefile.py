@@ -52,6 +52,19 @@ def raw(config: Config, corpus: str) -> str:
     return artifacts.raw(corpus)
 
 
+def raw_files(config: Config, corpus: str) -> list[str]:
+    """The titles and pairs files of a corpus that lies in a folder of the user's: an edit to them makes all anew.
+
+    Only what is there when the workflow starts; what is missing gets an error from the step itself, which knows more.
+    """
+    record = config.find("corpus", corpus)
+    if record.downloads:
+        return []
+    pairs = [dataset.pairs for dataset in config.datasets.values() if dataset.corpus == corpus]
+    paths = [Path(record.folder, name) for name in dict.fromkeys([record.titles, *pairs])]
+    return [str(path) for path in paths if path.is_file()]
+
+
 def dataset_needs(config: Config, dataset: str) -> dict[str, str]:
     """What `prepare-dataset` reads."""
     corpus = config.find("dataset", dataset).corpus

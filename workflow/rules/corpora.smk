@@ -25,6 +25,8 @@ rule demo_world:
 
 rule download:
     # Raw files of every other corpus: found in its folder, or fetched into it. Local: it may need the network.
+    input:
+        lambda w: needs.raw_files(CONFIG, w.corpus),
     output:
         "results/{corpus}/raw.json",
     log:

@@ -1,0 +1,156 @@
+"""The whole DAG on a still smaller world, from the making of its media to the table, and what is made anew when."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from sanrec.files import read_json
+
+ROOT = Path(__file__).parents[2]
+CONFIG = {
+    "corpora": {"demo": {"world": {"items": 60, "users": 140}}},
+    "datasets": {
+        name: {"settings": {"all": {"adapter_width": 8, "lora_rank": 4, "batch_size": 64, "max_epochs": 2, "patience": 2}}}
+        for name in ("demo", "demo-half")
+    },
+}
+pytestmark = pytest.mark.slow
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(folder), *arguments]
+    env = {k: v for k, v in os.environ.items() if k not in ("SANREC_CONFIG", "PYTHONPATH")}
+    return subprocess.run(command, capture_output=True, text=True, env=env)
+
+
+def make(folder: Path, *arguments: str) -> str:
+    done = snakemake(folder, "--cores", "2", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """The jobs that a dry run would do, by rule."""
+    done = snakemake(folder, "-n", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M))
+    return {rule: int(count) for rule, count in jobs.items() if rule != "total"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A working folder in which table 3 was made, one of the world's videos broken before it was read."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    make(folder, "results/demo/raw.json")
+    video = sorted((folder / "results/demo/raw/demo_videos").iterdir())[3]
+    video.write_bytes(video.read_bytes()[:50])
+    make(folder, "results/table3.csv")
+    return folder, video.stem
+
+
+def test_the_table_is_whole(finished):
+    folder, _ = finished
+    table = pd.read_csv(folder / "results/table3.csv")
+    systems = table[table["kind"] == "system"]
+    assert len(systems) == 11
+    assert systems[[c for c in table.columns if c.startswith("Demo HR") and c.count(" ") == 1]].notna().all(axis=None)
+    for suffix in ("md", "html"):
+        assert "CROSSAN" in (folder / f"results/table3.{suffix}").read_text()
+
+
+def test_each_run_left_its_files(finished):
+    folder, _ = finished
+    runs = sorted(p.parent for p in folder.glob("results/*/runs/**/metrics.json"))
+    assert len(runs) == 22
+    for run in runs:
+        assert {p.name for p in run.iterdir()} == {"metrics.json", "ranks.parquet", "history.csv", "model.safetensors"}
+        metrics = read_json(run / "metrics.json")
+        assert metrics["trainable_parameters"] > 0
+        assert metrics["seconds_per_epoch"] > 0
+        assert metrics["peak_memory_bytes"] > 1e8
+        assert metrics["stopped_by"] == "max_epochs"
+        ranks = pd.read_parquet(run / "ranks.parquet")
+        assert set(ranks["split"]) == {"validation", "test"}
+        assert (ranks[ranks["split"] == "test"]["rank"] <= 10).mean() == pytest.approx(metrics["test"]["HR@10"], abs=0.3)
+
+
+def test_the_broken_video_is_recorded_and_was_not_fatal(finished):
+    folder, item = finished
+    make(folder, "results/demo/media-report.csv")
+    report = pd.read_csv(folder / "results/demo/media-report.csv", dtype=str)
+    assert report[report["channel"] == "video"]["item"].tolist() == [item]
+    assert read_json(folder / "results/demo/hidden/video/videomae.json")["missing"] == 1
+
+
+def test_a_finished_run_has_nothing_to_do(finished):
+    folder, _ = finished
+    assert planned(folder, "results/table3.csv") == {}
+
+
+def test_each_log_holds_the_line_that_works_by_hand(finished):
+    folder, _ = finished
+    log = folder / "results/logs/train/demo/crossan/TI/default/seed=0.log"
+    line = log.read_text().splitlines()[0]
+    assert line.startswith("$ sanrec --config ")
+    again = subprocess.run(
+        [sys.executable, "-m", "sanrec", *line.split()[2:]], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+
+
+def test_another_seed_trains_its_own_runs_alone(finished):
+    folder, _ = finished
+    assert planned(folder, "results/table3.csv", "--config", "seeds=[0,1]") == {"train": 22, "table": 1}
+
+
+def test_a_changed_setting_retrains_what_it_touches(finished):
+    folder, _ = finished
+    changed = {**CONFIG, "datasets": {**CONFIG["datasets"]}}
+    settings = CONFIG["datasets"]["demo"]["settings"]
+    changed["datasets"]["demo"] = {"settings": {**settings, "crossan": {"adapter_width": 16}}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(changed))
+    try:
+        assert planned(folder, "results/table3.csv") == {"train": 4, "table": 1}
+    finally:
+        (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+
+
+def test_a_deleted_artifact_is_made_again_by_its_path(finished):
+    folder, _ = finished
+    path = folder / "results/demo/hidden/audio/ast.json"
+    before = path.read_text()
+    path.unlink()
+    make(folder, "results/demo/hidden/audio/ast.json")
+    assert read_json(path)["fingerprint"] in before
+
+
+def test_methods_that_no_table_shows_yet_train_too(finished):
+    folder, _ = finished
+    runs = [f"results/demo/runs/{model}/title+cover+title/default/seed=0/metrics.json" for model in ("frozen", "indsan")]
+    make(folder, *runs)
+    assert all(read_json(folder / run)["test"]["users"] > 0 for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("results/demo/runs/crosan/TI/default/seed=0/metrics.json", "unknown model 'crosan': did you mean 'crossan'"),
+        ("results/demo/runs/crossan/TI/top_q=1/seed=0/metrics.json", "unknown setting 'top_q'"),
+        ("results/demmo/interactions.parquet", "unknown dataset 'demmo'"),
+        ("results/demo/hidden/vidio/videomae.json", "unknown channel 'vidio'"),
+        ("results/demo/hidden/video/vit.json", "backbone 'vit' reads image"),
+        ("results/checkpoints/brt.json", "unknown backbone 'brt'"),
+    ],
+)
+def test_a_path_that_means_nothing_says_why(finished, path, message):
+    folder, _ = finished
+    done = snakemake(folder, "-n", path)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
