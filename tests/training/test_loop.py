@@ -29,6 +29,14 @@ def chain_sequences():
     return (starts[:, None] + np.arange(12)) % ITEMS + 1
 
 
+FROZEN_LOSSES = {
+    "crossan": [4.5906, 4.4949, 4.5298],
+    "indsan": [4.6186, 4.5019, 4.5152],
+    "iisan": [4.5569, 4.1693, 3.666],
+    "iisan-e": [4.5596, 4.1744, 3.6793],
+}
+
+
 def build(seed=0, model="crossan", **changes):
     torch.manual_seed(seed)
     source = HiddenSource(torch.randn(3, 2, ITEMS, 12, generator=torch.Generator().manual_seed(7)).half())
@@ -144,3 +152,11 @@ def test_shape_refuses_unequal_widths():
     shape = Shape(("text", "image"), (12, 12), 3)
     with pytest.raises(ValueError, match="one width"):
         _ = replace(shape, widths=(12, 16)).width
+
+
+@pytest.mark.parametrize("model", ["crossan", "indsan", "iisan", "iisan-e"])
+def test_losses_stay_what_they_were(model, tmp_path):
+    """Frozen figures: a change that moves them is a change of the method, and must raise the step's version."""
+    fusion = "momef" if model in ("crossan", "indsan") else "concat"
+    progress, _ = train(tmp_path, model=model, fusion=fusion, max_epochs=3)
+    assert [e["loss"] for e in progress.epochs] == pytest.approx(FROZEN_LOSSES[model], rel=2e-3)

@@ -38,7 +38,7 @@ SHAPE = {
     "attention_probs_dropout_prob": 0.0,
     "initializer_range": 0.1,  # the usual 0.02 is for widths ten times as large: narrow, it would leave all states alike
 }
-TOKENS, IMAGE, FRAME, FRAMES, TUBE, MEL, MEL_FRAMES, PATCH = 16, 32, 32, 16, 2, 32, 304, 16
+TOKENS, IMAGE, FRAME, FRAMES, TUBE, MEL, MEL_FRAMES, PATCH = 16, 32, 32, 16, 4, 32, 288, 32
 HALF = [0.5, 0.5, 0.5]
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -265,8 +265,8 @@ def read_sound(folder: Path, rng: np.random.Generator, values: Mapping[str, str]
 
 
 RECIPES: dict[str, Recipe] = {
-    "bert": Recipe("title", build_bert, read_title, "first", steps=200, batch_size=64),
+    "bert": Recipe("title", build_bert, read_title, "first", steps=120, batch_size=64),
     "vit": Recipe("cover", build_vit, read_cover, "first", steps=120),
-    "videomae": Recipe("video", build_videomae, read_video, "mean", steps=250),
-    "ast": Recipe("audio", build_ast, read_sound, "first", steps=250),
+    "videomae": Recipe("video", build_videomae, read_video, "mean", steps=220, examples=1800, learning_rate=1.5e-3),
+    "ast": Recipe("audio", build_ast, read_sound, "first", steps=500, examples=2500, learning_rate=1.5e-3),
 }

@@ -62,7 +62,7 @@ def draw_cover(rng: np.random.Generator, mood: str, texture: str, world: World) 
     cx, cy, radius = rng.uniform(-0.6, 0.6), rng.uniform(-0.6, 0.6), rng.uniform(0.15, 0.3)
     distance = np.hypot(x - cx, y - cy) if rng.random() < 0.5 else np.maximum(abs(x - cx), abs(y - cy))
     picture = np.where((distance < radius)[..., None], np.float32(rng.uniform(0, 1)), picture)
-    return _bytes(picture + rng.normal(0, 0.03, picture.shape))
+    return _bytes(picture + np.float32(0.03) * rng.standard_normal(picture.shape, np.float32))
 
 
 def draw_frames(rng: np.random.Generator, motion: str, pace: str, world: World, times: np.ndarray) -> np.ndarray:
@@ -86,12 +86,13 @@ def draw_frames(rng: np.random.Generator, motion: str, pace: str, world: World, 
         "growing": (still, still[::-1], 0.1 + 1.1 * way),
         "shrinking": (still, still[::-1], 1.2 - 1.1 * way),
     }[motion]
-    dx, dy = abs(x - centre_x[:, None, None]), abs(y - centre_y[:, None, None])
+    centre_x, centre_y, radii = (one.astype(np.float32)[:, None, None] for one in (centre_x, centre_y, radii))
+    dx, dy = abs(x - centre_x), abs(y - centre_y)
     distance = np.hypot(dx, dy) if rng.random() < 0.5 else np.maximum(dx, dy)
-    inside = np.clip((radii[:, None, None] - distance) * size / 2 + 0.5, 0, 1)[..., None].astype(np.float32)
-    ground, figure = rng.uniform(0, 0.35, 3), rng.uniform(0.65, 1, 3)
+    inside = np.clip((radii - distance) * np.float32(size / 2) + np.float32(0.5), 0, 1)[..., None]
+    ground, figure = rng.uniform(0, 0.35, 3).astype(np.float32), rng.uniform(0.65, 1, 3).astype(np.float32)
     picture = ground + inside * (figure - ground)
-    return _bytes(picture + rng.normal(0, 0.02, picture.shape))
+    return _bytes(picture + np.float32(0.02) * rng.standard_normal(picture.shape, np.float32))
 
 
 def draw_sound(rng: np.random.Generator, pace: str, pitch: str, world: World) -> np.ndarray:
