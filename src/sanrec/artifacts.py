@@ -86,6 +86,11 @@ def statistics(dataset: str) -> str:
     return f"{ROOT}/{dataset}/statistics.json"
 
 
+def popularity(dataset: str) -> str:
+    """Path of the scores of popularity alone."""
+    return f"{ROOT}/{dataset}/popularity.json"
+
+
 def checkpoint(backbone: str) -> str:
     """Path of the manifest of a backbone's checkpoint; the checkpoint's folder is `store_of` it."""
     return f"{ROOT}/checkpoints/{backbone}.json"

@@ -106,6 +106,18 @@ def train(config: Config, args: argparse.Namespace) -> None:
         print(f"{path}: test " + ", ".join(f"{k} {v:.4f}" for k, v in metrics["test"].items() if k.endswith("@10")))
 
 
+def popularity(config: Config, args: argparse.Namespace) -> None:
+    """Score a data set by popularity alone: the floor that every method must beat."""
+    from sanrec.data.interactions import load_sequences
+    from sanrec.files import write_json
+    from sanrec.training.popularity import popularity_metrics
+
+    config.find("dataset", args.dataset)
+    sequences = load_sequences(artifacts.interactions(args.dataset))
+    scores = {split: popularity_metrics(sequences, split) for split in ("validation", "test")}
+    write_json(artifacts.popularity(args.dataset), {"dataset": args.dataset, "users": sequences.user_count, **scores})
+
+
 def table(config: Config, args: argparse.Namespace) -> None:
     """Make a table, as csv, md and html, from its runs or counts."""
     from sanrec.reporting.specs import load_table
@@ -132,6 +144,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "inputs": (inputs, ("corpus", "channel", "backbone")),
     "media-report": (media_report, ("corpus",)),
     "train": (train, ("runs+",)),
+    "popularity": (popularity, ("dataset",)),
     "table": (table, ("spec", "reference", "output")),
     "schema": (schema, ()),
 }

@@ -160,3 +160,15 @@ def test_losses_stay_what_they_were(model, tmp_path):
     fusion = "momef" if model in ("crossan", "indsan") else "concat"
     progress, _ = train(tmp_path, model=model, fusion=fusion, max_epochs=3)
     assert [e["loss"] for e in progress.epochs] == pytest.approx(FROZEN_LOSSES[model], rel=2e-3)
+
+
+@pytest.mark.parametrize("model", ["crossan", "indsan", "iisan", "iisan-e"])
+@pytest.mark.parametrize("fusion", ["concat", "static", "dynamic", "momef"])
+def test_half_precision_gives_nearly_the_same_losses(model, fusion, tmp_path):
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        (tmp_path / precision).mkdir()
+        progress, _ = train(tmp_path / precision, model=model, fusion=fusion, max_epochs=2, precision=precision)
+        losses.append([e["loss"] for e in progress.epochs])
+    assert losses[0] == pytest.approx(losses[1], rel=0.03)
+    assert losses[0] != losses[1]

@@ -1,4 +1,4 @@
-# Training runs, one per data set, model, inputs, variant and seed. A run that several tables show is trained once.
+# The floor, and training runs, one per data set, model, inputs, variant and seed. A run that several tables show is trained once.
 
 
 rule train:
@@ -24,3 +24,22 @@ rule train:
         settings=lambda w: needs.run_settings(CONFIG, w),
     shell:
         "python -m sanrec --log {log:q} train {output.metrics:q}"
+
+
+rule popularity:
+    # What popularity alone reaches under the same protocol.
+    input:
+        "results/{dataset}/interactions.parquet",
+    output:
+        "results/{dataset}/popularity.json",
+    log:
+        "results/logs/popularity/{dataset}.log",
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        runtime=30,
+        mem_mb=4000,
+    params:
+        version=STEPS["train"],
+    shell:
+        "python -m sanrec --log {log:q} popularity {wildcards.dataset:q}"

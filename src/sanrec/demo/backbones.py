@@ -236,7 +236,7 @@ MEAN, STD = -9.0, 4.0  # of the log-mel features, as a checkpoint's preprocessor
 
 
 def build_ast(folder: Path) -> "PreTrainedModel":
-    """ASTModel on three seconds in 32 mel bands, patches of 16 x 16 side by side."""
+    """ASTModel on three seconds in 32 mel bands, patches of PATCH x PATCH side by side."""
     from transformers import ASTConfig, ASTModel
 
     settings = {
@@ -265,8 +265,8 @@ def read_sound(folder: Path, rng: np.random.Generator, values: Mapping[str, str]
 
 
 RECIPES: dict[str, Recipe] = {
-    "bert": Recipe("title", build_bert, read_title, "first", steps=120, batch_size=64),
+    "bert": Recipe("title", build_bert, read_title, "first", steps=180, batch_size=64),
     "vit": Recipe("cover", build_vit, read_cover, "first", steps=120),
     "videomae": Recipe("video", build_videomae, read_video, "mean", steps=220, examples=1800, learning_rate=1.5e-3),
-    "ast": Recipe("audio", build_ast, read_sound, "first", steps=500, examples=2500, learning_rate=1.5e-3),
+    "ast": Recipe("audio", build_ast, read_sound, "first", steps=400, examples=2500, learning_rate=1.5e-3),
 }
