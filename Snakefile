@@ -33,7 +33,7 @@ wildcard_constraints:
     model=r"[^/]+",
     inputs=r"[^/]+",
     variant=r"[^/]+",
-    seed=r"\d+",
+    seed=r"0|[1-9]\d*",
 
 
 rule all:

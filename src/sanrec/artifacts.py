@@ -153,7 +153,9 @@ def format_inputs(config: Config, dataset: str, sources: Sequence[Input]) -> str
     names = [s.channel for s in sources]
     if len(set(names)) == len(names) and all(own.get(s.channel) == s.backbone and s.channel in letter for s in sources):
         return "".join(name for name, channel in LETTERS.items() if channel in names)
-    return "+".join(s.channel if own.get(s.channel) == s.backbone else f"{s.channel}@{s.backbone}" for s in sources)
+    order = list(CHANNELS)  # stable: two views of one channel keep theirs
+    ordered = sorted(sources, key=lambda source: order.index(source.channel))
+    return "+".join(s.channel if own.get(s.channel) == s.backbone else f"{s.channel}@{s.backbone}" for s in ordered)
 
 
 # -- settings and variants ---------------------------------------------------------------------------------------------
@@ -173,6 +175,9 @@ def default_settings(config: Config, dataset: str, model: str) -> Settings:
     for key in own:
         if key != "all" and key not in METHODS:
             raise unknown("model", key, ["all", *METHODS], f"settings of data set '{dataset}'")
+    for key in own.get(model, {}):
+        if key not in valid:
+            raise unknown("setting", key, valid, f"settings of data set '{dataset}' for '{model}'")
     shared = {k: v for k, v in own.get("all", {}).items() if k in valid or k not in Settings.model_fields}
     merged = {**method(model).defaults, **shared, **own.get(model, {})}
     return validate(Settings, merged, f"settings of data set '{dataset}' for '{model}'")
@@ -208,12 +213,19 @@ def format_variant(config: Config, dataset: str, model: str, settings: Settings 
             if name not in method(model).valid_settings:
                 raise unknown("setting", name, method(model).valid_settings, f"a variant of '{model}'")
         settings = validate(Settings, {**base.model_dump(), **settings}, f"a variant of '{model}' on '{dataset}'")
+    idle = _without_effect(settings)
     changed = [
         f"{name}={_spell(getattr(settings, name))}"
         for name in Settings.model_fields
-        if getattr(settings, name) != getattr(base, name)
+        if name not in idle and getattr(settings, name) != getattr(base, name)
     ]
     return ",".join(changed) or "default"
+
+
+def _without_effect(settings: Settings) -> set[str]:
+    """The settings that others make idle: experts without MOMEF, a number of blocks beside a list of them."""
+    idle = {"top_k": settings.fusion != "momef", "blocks": settings.layers != "even"}
+    return {name for name, is_idle in idle.items() if is_idle}
 
 
 def _spell(value: Any) -> str:
@@ -237,18 +249,17 @@ def run(
     """The run with these names, checked. `variant` is its canonical text, or a mapping of settings that differ."""
     sources = parse_inputs(config, dataset, inputs_text)
     spec = method(model)
-    if spec.most_channels and not spec.fewest_channels <= len(sources) <= spec.most_channels:
-        numbers = f"{spec.fewest_channels} to {spec.most_channels}"
-        raise ConfigError(f"{spec.title} takes {numbers} inputs, not '{inputs_text}'")
-    if len(sources) < spec.fewest_channels:
-        raise ConfigError(f"{spec.title} takes at least {spec.fewest_channels} inputs, not '{inputs_text}'")
+    fewest, most = spec.fewest_channels, spec.most_channels
+    if len(sources) < fewest or (most and len(sources) > most):
+        number = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
+        raise ConfigError(f"{spec.title} takes {number} inputs, not '{inputs_text}'")
     text = variant if isinstance(variant, str) else format_variant(config, dataset, model, variant)
     return Run(dataset, model, sources, parse_variant(config, dataset, model, text), int(seed), inputs_text, text)
 
 
 def parse_run(config: Config, path: str) -> Run:
     """The run that a path inside its folder belongs to."""
-    pattern = rf"{ROOT}/([^/]+)/runs/([^/]+)/([^/]+)/([^/]+)/seed=(\d+)(?:/.*)?"
+    pattern = rf"{ROOT}/([^/]+)/runs/([^/]+)/([^/]+)/([^/]+)/seed=(0|[1-9]\d*)(?:/.*)?"
     match = re.search(rf"(?:^|/){pattern}$", path)
     if not match:
         raise ConfigError(f"'{path}' is no run: expected {ROOT}/DATASET/runs/MODEL/INPUTS/VARIANT/seed=N")

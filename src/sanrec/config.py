@@ -7,7 +7,7 @@ from the built-in registries and the user's config.yaml.
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 from pydantic import PositiveFloat as Positive
 from pydantic import PositiveInt as Count
 
@@ -75,6 +75,14 @@ class Settings(Frozen):
     """Epochs without a better validation HR@10 before training stops."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass: auto is bfloat16 autocast on a GPU and float32 on a CPU."""
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> "Settings":
+        if self.recommender_width % self.user_heads:
+            raise ValueError(
+                f"recommender_width={self.recommender_width} does not divide by user_heads={self.user_heads}"
+            )
+        return self
 
 
 class Download(Frozen):
@@ -172,7 +180,7 @@ class Study(Frozen):
     """Data sets of CROSSAN's tables, in their order."""
     versa_datasets: tuple[str, ...] = ()
     """Data sets of IISAN-Versa's Table I, in its order."""
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[NonNegativeInt, ...] = (0,)
     """One training run per seed."""
 
 
@@ -190,7 +198,7 @@ class Config(Frozen):
 
     study: str = "demo"
     """The study that the tables are made for."""
-    seeds: tuple[int, ...] | None = None
+    seeds: tuple[NonNegativeInt, ...] | None = None
     """Seeds, in place of the study's."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Where models run: auto takes a GPU if there is one."""

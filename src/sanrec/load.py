@@ -6,10 +6,12 @@ from typing import Any
 
 import yaml
 
+from sanrec.artifacts import default_settings
 from sanrec.backbones.registry import BACKBONES
-from sanrec.config import Backbone, Config, Corpus, Dataset, Frozen, Study, validate
+from sanrec.config import CHANNELS, Backbone, Config, Corpus, Dataset, Frozen, Study, validate
 from sanrec.data.registry import CORPORA, DATASETS, STUDIES
-from sanrec.errors import ConfigError
+from sanrec.errors import ConfigError, unknown
+from sanrec.methods import METHODS
 
 REGISTRIES: dict[str, tuple[type[Frozen], Mapping[str, Frozen]]] = {
     "studies": (Study, STUDIES),
@@ -61,7 +63,14 @@ def check_references(config: Config, where: str) -> None:
     for name, dataset in config.datasets.items():
         config.find("corpus", dataset.corpus, f"{where}: datasets.{name}.corpus")
         for channel, backbone in dataset.backbones.items():
-            config.find("backbone", backbone, f"{where}: datasets.{name}.backbones.{channel}")
+            here = f"{where}: datasets.{name}.backbones"
+            if channel not in CHANNELS:
+                raise unknown("channel", channel, CHANNELS, here)
+            reads = config.find("backbone", backbone, f"{here}.{channel}").modality
+            if reads != CHANNELS[channel]:
+                raise ConfigError(f"{here}.{channel}: '{backbone}' reads {reads}, not {CHANNELS[channel]}")
+        for method in METHODS:
+            default_settings(config, name, method)
     for name, backbone in config.backbones.items():
         if backbone.source == "hub" and backbone.revision is None:
             raise ConfigError(

@@ -127,7 +127,8 @@ def run_settings(config: Config, wildcards: Any) -> str:
     """The settings that matter to the run: a changed default of the data set retrains what it touches."""
     this = run_of(config, wildcards)
     names = artifacts.method(this.model).valid_settings
-    return this.settings.model_dump_json(include=set(names))
+    pooling = [config.backbones[source.backbone].pooling for source in this.inputs]
+    return f"{this.settings.model_dump_json(include=set(names))} {pooling}"
 
 
 def tables(folder: str | Path) -> dict[str, TableSpec]:
@@ -136,6 +137,13 @@ def tables(folder: str | Path) -> dict[str, TableSpec]:
     return {
         path.relative_to(root).with_suffix("").as_posix(): load_table(path) for path in sorted(root.rglob("*.yaml"))
     }
+
+
+def table_study(config: Config) -> str:
+    """What of the config a table shows beside its runs: the study, and its data sets' names."""
+    study = config.chosen_study
+    titles = {name: config.find("dataset", name).title for name in (*study.datasets, *study.versa_datasets)}
+    return json.dumps([config.study, study.model_dump(), titles])
 
 
 def table_needs(config: Config, spec: TableSpec) -> list[str]:

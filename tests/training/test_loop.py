@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from sanrec.config import Settings
+from sanrec.errors import SanrecError
 from sanrec.evaluation.metrics import metrics_from_ranks
 from sanrec.evaluation.ranking import rank_targets
 from sanrec.models.registry import Recommender, Shape
-from sanrec.training import loop
 from sanrec.training.checkpoint import Progress, load_progress, load_weights, save_progress, trained_weights
 from sanrec.training.loop import encode_histories, encode_items, fit, stopped
 from sanrec.training.sources import HiddenSource
@@ -122,10 +122,10 @@ def test_weights_of_another_shape_are_refused():
         load_weights(model, {n: w for n, w in weights.items() if n != name})
 
 
-def test_item_vectors_are_those_of_one_pass_with_padding_first(monkeypatch):
+def test_item_vectors_are_those_of_one_pass_with_padding_first():
     model, source, settings = build()
     whole = encode_items(model, source, settings, CPU)
-    monkeypatch.setattr(loop, "ENCODE_ROWS", 7)
+    source.at_once = 7
     torch.testing.assert_close(encode_items(model, source, settings, CPU), whole)
     assert whole.shape == (ITEMS + 1, 16)
     assert not whole[0].any()
@@ -144,7 +144,7 @@ def test_learning_rates_go_to_the_published_groups():
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
-    with pytest.raises(FloatingPointError, match="smaller learning rate"):
+    with pytest.raises(SanrecError, match="smaller learning rate"):
         train(tmp_path, learning_rate=1e30)
 
 

@@ -111,3 +111,13 @@ def test_a_batch_knows_counts_and_places():
     assert batch.items.tolist() == [3, 5, 9]
     assert batch.counts.tolist() == [3, 1, 1]
     assert batch.items[batch.places[batch.present]].tolist() == [5, 3, 3, 9, 3]
+
+
+def test_the_loss_is_in_full_precision_inside_autocast():
+    table, states, vectors, log_p = problem(3, 4, 12, 6, repeats=False)
+    batch = make_batch(table)
+    plain = debiased_loss(states, vectors[batch.items], batch, log_p[batch.items])
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = debiased_loss(states, vectors[batch.items], batch, log_p[batch.items])
+    assert inside.dtype == torch.float32
+    assert torch.equal(plain, inside)

@@ -19,6 +19,6 @@ rule table:
         "../../envs/data.yaml"
     params:
         version=STEPS["table"],
-        study=CONFIG.chosen_study.model_dump_json(),
+        study=needs.table_study(CONFIG),
     shell:
         "python -m sanrec --log {log:q} table {input.spec:q} {input.reference:q} {output.csv:q}"

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sanrec.config import Settings
+from sanrec.errors import SanrecError
 from sanrec.models.registry import Recommender
 from sanrec.progress import bar
 from sanrec.training.batches import Batch, epoch_batches
@@ -21,7 +22,6 @@ from sanrec.training.loss import debiased_loss
 from sanrec.training.machine import peak_memory
 from sanrec.training.sources import ItemSource
 
-ENCODE_ROWS = 1024  # items per forward pass when all item vectors are wanted
 USER_ROWS = 4096  # users per forward pass of evaluation
 
 
@@ -45,8 +45,8 @@ def encode_items(model: Recommender, source: ItemSource, settings: Settings, dev
     model.eval()
     rows = []
     with autocast(settings, device):
-        for start in range(1, source.items + 1, ENCODE_ROWS):
-            wanted = torch.arange(start, min(start + ENCODE_ROWS, source.items + 1), device=device)
+        for start in range(1, source.items + 1, source.at_once):
+            wanted = torch.arange(start, min(start + source.at_once, source.items + 1), device=device)
             rows.append(model.item_encoder(source.gather(wanted)).float())
     vectors = torch.cat(rows)
     return functional.pad(vectors, (0, 0, 1, 0))
@@ -107,7 +107,7 @@ def fit(
             mean_loss = total.item() / steps  # waits for the device, so that the time is the whole epoch's
             seconds = time.perf_counter() - started
             if not np.isfinite(mean_loss):
-                raise FloatingPointError(f"the loss is {mean_loss} in epoch {epoch}: try a smaller learning rate")
+                raise SanrecError(f"the loss is {mean_loss} in epoch {epoch}: try a smaller learning rate")
             scores = validate()
             progress.epochs.append({"epoch": epoch, "loss": mean_loss, "seconds": seconds, **scores})
             if scores["HR@10"] > progress.best_score:

@@ -17,10 +17,16 @@ def debiased_loss(states_BSE: Tensor, items_nE: Tensor, batch: Batch, log_popula
     multiplicity enters as a log-count, so that one column per unique item gives the sum over all occurrences. The
     target counts once. Computed in float32.
     """
+    # The scores decide the softmax: never in half precision, whatever surrounds this.
+    with torch.autocast(states_BSE.device.type, enabled=False):
+        return _float_loss(states_BSE.float(), items_nE.float(), batch, log_popularity_n)
+
+
+def _float_loss(states_BSE: Tensor, items_nE: Tensor, batch: Batch, log_popularity_n: Tensor) -> Tensor:
     real = batch.present[:, :-1]
     user_P = real.nonzero()[:, 0]
     target_P = batch.places[:, 1:][real]
-    scores = states_BSE[real].float() @ items_nE.float().T - log_popularity_n
+    scores = states_BSE[real] @ items_nE.T - log_popularity_n
     own_Bn = torch.zeros(len(real), len(items_nE), dtype=torch.bool, device=scores.device)
     rows = torch.arange(len(real), device=scores.device)[:, None].expand_as(batch.places)
     own_Bn[rows[batch.present], batch.places[batch.present]] = True

@@ -13,15 +13,14 @@ import torch
 LIBRARIES = ("sanrec", "torch", "transformers", "peft", "numpy", "pandas", "zarr", "scipy")
 
 
-def choose_device(wanted: str) -> torch.device:
-    """The device that `config.device` names; `auto` takes a GPU if there is one."""
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wanted)
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin to count the GPU allocator's peak anew. A process' own peak cannot be reset: give each run a process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Most bytes held so far: by the GPU's allocator where there is one, else by this process."""
+    """Most bytes held: by the GPU's allocator since the reset, or by this process since its start."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB

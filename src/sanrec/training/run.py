@@ -13,18 +13,20 @@ from torch import nn
 
 from sanrec import artifacts
 from sanrec.artifacts import Input, Run
+from sanrec.backbones.extract import chosen_device
 from sanrec.config import CHANNELS, Config
 from sanrec.data.interactions import load_sequences
 from sanrec.data.split import Held, Sequences, log_popularity
+from sanrec.errors import ConfigError
 from sanrec.evaluation.metrics import metrics_from_ranks
 from sanrec.evaluation.ranking import rank_targets
-from sanrec.files import atomic, sha256, write_json
+from sanrec.files import atomic, read_json, sha256, write_json
 from sanrec.methods import METHODS
 from sanrec.models.layerdrop import kept_layers
 from sanrec.models.registry import POSITIONS, Recommender, Shape, trainable_parameters
 from sanrec.training.checkpoint import Progress, load_weights
 from sanrec.training.loop import encode_histories, encode_items, fit, stopped
-from sanrec.training.machine import choose_device, machine_name, versions
+from sanrec.training.machine import machine_name, reset_peak_memory, versions
 from sanrec.training.sources import FinalSource, HiddenSource, InputSource, ItemSource
 from sanrec.versions import STEPS
 
@@ -32,25 +34,32 @@ if TYPE_CHECKING:
     from sanrec.backbones.store import HiddenStates
 
 STATE_FILE = "training-state.safetensors"  # removed when the run is finished
+OUTPUTS = ("metrics.json", "ranks.parquet", "history.csv", "model.safetensors")
 
 
 def train_run(config: Config, run: Run) -> dict[str, Any]:
     """Train one run, score it once on the test split, and write its files; metrics.json, written last, is given back.
 
-    A run that was killed goes on from its last finished epoch.
+    A run that was killed goes on from its last finished epoch; one that is finished, from the same inputs, is left.
+    Raises SanrecError where the training diverges, DataError or StoreError for inputs that are not as they should be.
     """
     folder = Path(run.folder)
+    fingerprint = run_fingerprint(config, run)
+    if (finished := finished_metrics(folder, fingerprint)) is not None:
+        return finished
+    for left in folder.glob(f".{Path(STATE_FILE).stem}.*"):
+        left.unlink()  # half a state, of a run that was killed while writing it
     torch.set_num_threads(config.threads.train)
-    device = choose_device(config.device)
+    device = chosen_device(config.device)
     sequences = load_sequences(artifacts.interactions(run.dataset))
     torch.manual_seed(run.seed)  # the starting weights
     source, shape = load_source(config, run, sequences, device)
     model = Recommender(run.model, shape, run.settings).to(device)
-    fingerprint = run_fingerprint(config, run)
+    reset_peak_memory(device)
     progress = fit(
         model,
         source,
-        sequences.training(max_length=POSITIONS),
+        training_windows(sequences),
         log_popularity(sequences),
         lambda: metrics_from_ranks(rank_split(model, source, sequences, run, "validation", device)),
         run.settings,
@@ -62,7 +71,9 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
     load_weights(model, progress.best_weights)
     ranks = {split: rank_split(model, source, sequences, run, split, device) for split in ("validation", "test")}
     with atomic(folder / "model.safetensors") as temporary:
-        save_file(progress.best_weights, temporary, {"run": run.folder, "fingerprint": fingerprint})
+        # one key: safetensors writes several in an order that changes from process to process
+        about = json.dumps({"run": run.folder, "fingerprint": fingerprint}, sort_keys=True)
+        save_file(progress.best_weights, temporary, {"sanrec": about})
     with atomic(folder / "ranks.parquet") as temporary:
         rank_table(sequences, ranks).to_parquet(temporary, index=False)
     with atomic(folder / "history.csv") as temporary:
@@ -71,6 +82,20 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
     write_json(folder / "metrics.json", metrics)
     (folder / STATE_FILE).unlink(missing_ok=True)
     return metrics
+
+
+def finished_metrics(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The metrics of a run that is whole and was made from the very same inputs; else None."""
+    if not all((folder / name).is_file() for name in OUTPUTS):
+        return None
+    metrics = read_json(folder / "metrics.json")
+    return metrics if metrics.get("config_hash") == fingerprint else None
+
+
+def training_windows(sequences: Sequences) -> np.ndarray:
+    """Left-padded training sequences [users, POSITIONS + 1] of the users that have an input and a target in them."""
+    windows = sequences.training(max_length=POSITIONS)
+    return windows[(windows > 0).sum(1) >= 2]
 
 
 def rank_split(
@@ -139,6 +164,8 @@ def run_fingerprint(config: Config, run: Run) -> str:
         "settings": run.settings.model_dump(mode="json", include=set(METHODS[run.model].valid_settings)),
         "dataset": config.datasets[run.dataset].model_dump(mode="json", exclude={"settings", "backbones", "title"}),
         "version": STEPS["train"],
+        "sources": [[s.channel, s.backbone, config.backbones[s.backbone].pooling] for s in run.inputs],
+        "threads": config.threads.train,
         "needs": {path: sha256(path) for path in artifacts.run_needs(config, run)},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -168,14 +195,19 @@ def _hidden_states(config: Config, run: Run, source: Input) -> "HiddenStates":
 
 
 def _load_hidden(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    channels = []
-    for source in run.inputs:
-        store = _hidden_states(config, run, source)
-        kept = kept_layers(store.layers - 1, run.settings.layers, run.settings.blocks)
-        channels.append(torch.from_numpy(store.read_layers(kept, rows)).to(device))  # [I, L, D]
-    widths = tuple(c.shape[2] for c in channels)
-    bank_LMID = torch.stack(channels).permute(2, 0, 1, 3).contiguous()
-    return HiddenSource(bank_LMID), Shape(_modalities(run), widths, layers=bank_LMID.shape[0])
+    stores = [_hidden_states(config, run, source) for source in run.inputs]
+    kept = [kept_layers(store.layers - 1, run.settings.layers, run.settings.blocks) for store in stores]
+    widths = tuple(store.width for store in stores)
+    if len(set(widths)) > 1:
+        named = ", ".join(f"{s.channel} {w}" for s, w in zip(run.inputs, widths, strict=True))
+        raise ConfigError(f"{run.folder}: its towers need backbones of one width, not {named}")
+    dtype = torch.float32 if any(store.dtype == np.float32 for store in stores) else torch.float16
+    # Filled layer by layer, so that loading takes no more than the bank itself and one layer.
+    bank_LMID = torch.empty(len(kept[0]), len(stores), len(rows), widths[0], dtype=dtype, device=device)
+    for channel, (store, layers) in enumerate(zip(stores, kept, strict=True)):
+        for place, layer in enumerate(layers):
+            bank_LMID[place, channel] = torch.from_numpy(store.read_layers([layer], rows)[:, 0])
+    return HiddenSource(bank_LMID), Shape(_modalities(run), widths, layers=len(kept[0]))
 
 
 def _load_final(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
@@ -196,4 +228,5 @@ def _load_inputs(config: Config, run: Run, rows: np.ndarray, device: torch.devic
         backbones.append(load_backbone(artifacts.checkpoint(source.backbone), device))
     poolings = tuple(config.backbones[source.backbone].pooling for source in run.inputs)
     widths = tuple(b.config.hidden_size for b in backbones)
-    return InputSource(len(rows), readers), Shape(_modalities(run), widths, 1, poolings, backbones)
+    at_once = min(config.backbones[source.backbone].batch_size for source in run.inputs)
+    return InputSource(len(rows), readers, at_once), Shape(_modalities(run), widths, 1, poolings, backbones)

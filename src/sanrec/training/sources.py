@@ -16,9 +16,14 @@ class ItemSource(Protocol):
     """Gives the item encoder's input for any items, by index from 1."""
 
     items: int
+    at_once: int
+    """Items per forward pass when all item vectors are wanted."""
 
     def gather(self, items: Tensor) -> Any:
         """The encoder's input for `items` [n]."""
+
+
+CACHED_AT_ONCE = 1024
 
 
 class HiddenSource:
@@ -26,7 +31,7 @@ class HiddenSource:
 
     def __init__(self, bank_LMID: Tensor) -> None:
         self.bank = bank_LMID
-        self.items = bank_LMID.shape[2]
+        self.items, self.at_once = bank_LMID.shape[2], CACHED_AT_ONCE
 
     def gather(self, items: Tensor) -> Tensor:
         """[L, M, n, D] in float32, or bfloat16 under autocast."""
@@ -39,7 +44,7 @@ class FinalSource:
 
     def __init__(self, finals: Sequence[Tensor]) -> None:
         self.finals = list(finals)
-        self.items = len(self.finals[0])
+        self.items, self.at_once = len(self.finals[0]), CACHED_AT_ONCE
 
     def gather(self, items: Tensor) -> list[Tensor]:
         """One [n, D] per channel, in float32."""
@@ -49,8 +54,8 @@ class FinalSource:
 class InputSource:
     """Model-ready integers of all items, turned into each backbone's keyword arguments when asked for."""
 
-    def __init__(self, items: int, readers: Sequence[Callable[[Tensor], ModelInput]]) -> None:
-        self.items, self.readers = items, list(readers)
+    def __init__(self, items: int, readers: Sequence[Callable[[Tensor], ModelInput]], at_once: int) -> None:
+        self.items, self.readers, self.at_once = items, list(readers), at_once
 
     def gather(self, items: Tensor) -> list[ModelInput]:
         """One set of keyword arguments, with the real tokens, per channel."""
