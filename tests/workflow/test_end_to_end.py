@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -178,3 +179,18 @@ def test_what_is_cached_equals_what_the_backbones_give_in_training(finished, mon
     for cached, uncached in zip(stored.gather(items), run, strict=True):
         assert cached.abs().max() > 0.1
         torch.testing.assert_close(cached, uncached, rtol=2e-3, atol=2e-3)  # half precision, and other padding
+
+
+@pytest.mark.parametrize("model", ["crossan", "lora"])
+def test_the_same_run_again_gives_the_same_bytes(finished, model):
+    folder, _ = finished
+    run = folder / f"results/demo/runs/{model}/TI/default/seed=0"
+    before = {name: (run / name).read_bytes() for name in ("model.safetensors", "ranks.parquet")}
+    metrics = read_json(run / "metrics.json")
+    shutil.rmtree(run)
+    make(folder, str((run / "metrics.json").relative_to(folder)))
+    assert {name: (run / name).read_bytes() for name in before} == before
+    again = read_json(run / "metrics.json")
+    assert [again[key] for key in ("test", "validation", "config_hash")] == [
+        metrics[key] for key in ("test", "validation", "config_hash")
+    ]

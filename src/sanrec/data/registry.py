@@ -24,8 +24,8 @@ DEMO_SETTINGS = {
     },
 }
 
-# The papers take the largest batch that fits 48 GB: with BERT-base and ViT-base in each step that is 64 users (about 300
-# unique items), where cached states fit far more.
+# The papers take the largest batch that fits 48 GB: with BERT-base and ViT-base in each step that is 64 users (about
+# 300 unique items), where cached states fit far more.
 EMBEDDED = {model: {"batch_size": 64} for model in ("full", "adapter", "lora")}
 
 CORPORA = {
