@@ -12,7 +12,7 @@ from sanrec.config import Config, Settings
 from sanrec.errors import ConfigError
 from sanrec.load import load_config
 from sanrec.methods import METHODS
-from sanrec.schema import config_schema
+from sanrec.schema import config_page, config_schema
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,6 +85,7 @@ def test_the_shipped_config_and_its_schema():
         "make it anew: sanrec schema > workflow/schemas/config.schema.json"
     )
     assert json.loads(config_schema())["additionalProperties"] is False
+    assert (ROOT / "docs/config.md").read_text() == config_page(), "make it anew: sanrec config-page > docs/config.md"
 
 
 def test_methods_name_settings_that_exist_and_have_builders():

@@ -1,6 +1,7 @@
 """The command line: one subcommand per step, thin. `sanrec --help` imports neither torch nor pandas."""
 
 import argparse
+import logging
 import os
 import shlex
 import sys
@@ -133,6 +134,13 @@ def schema(config: Config, args: argparse.Namespace) -> None:
     print(config_schema())
 
 
+def config_page(config: Config, args: argparse.Namespace) -> None:
+    """Print the page of the documentation that explains every key."""
+    from sanrec.schema import config_page as page
+
+    print(page(), end="")
+
+
 COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "demo-world": (demo_world, ("corpus",)),
     "demo-backbone": (demo_backbone, ("backbone",)),
@@ -147,6 +155,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "popularity": (popularity, ("dataset",)),
     "table": (table, ("spec", "reference", "output")),
     "schema": (schema, ()),
+    "config-page": (config_page, ()),
 }
 WITH_NETWORK = ("download", "checkpoint")  # every other step runs with the hub switched off
 
@@ -190,6 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if args.log:
                 given = ["--config", args.config] if args.config and "--config" not in argv else []
                 print(f"$ sanrec {shlex.join([*given, *argv])}", file=log)
+            logging.basicConfig(stream=log, level=logging.INFO, format="%(name)s: %(message)s", force=True)
             COMMANDS[args.command][0](load_config(args.config), args)
             return 0
         except SanrecError as error:

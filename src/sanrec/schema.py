@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
-from sanrec.config import Config
+from pydantic import BaseModel
+
+from sanrec.config import Backbone, Config, Corpus, Dataset, Download, Settings, Study, Threads
 
 
 def config_schema() -> str:
@@ -14,3 +16,30 @@ def config_schema() -> str:
         schema["$defs"][name].pop("required", None)
     ordered: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(ordered, indent=2, ensure_ascii=False)
+
+
+PAGE_HEAD = """# Configuration
+
+`config.yaml` holds what is listed under Config. The records below it stand in the built-in registries
+(`src/sanrec/data/registry.py`, `src/sanrec/backbones/registry.py`); an entry of `config.yaml` under a built-in's name
+overrides single keys of it, a new name adds a record. Settings go into a data set's `settings`, under `all` or a
+method's name, and into a run's path (`adapter_width=64,fusion=concat`). This page is made by `sanrec config-page`.
+"""
+
+
+def config_page() -> str:
+    """Every key of every record as a Markdown page, from the models' own docstrings."""
+    parts = [PAGE_HEAD]
+    for model in (Config, Threads, Study, Corpus, Download, Dataset, Settings, Backbone):
+        rows = []
+        for name, field in model.model_fields.items():
+            default = "required" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"
+            rows.append(f"| `{name}` | {default} | {field.description} |")
+        summary = (model.__doc__ or "").strip().splitlines()[0]
+        head = [f"## {model.__name__}", "", summary, "", "| key | default | |", "|---|---|---|"]
+        parts.append("\n".join([*head, *rows, ""]))
+    return "\n".join(parts)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value.model_dump() if isinstance(value, BaseModel) else value)

@@ -30,6 +30,7 @@ def settle(values: Mapping[str, Any], folder: str = ".snakemake/sanrec") -> Conf
     path = f"{folder}/config-{hashlib.sha256(text.encode()).hexdigest()[:12]}.yaml"
     if not Path(path).exists():
         write_text(path, text + "\n")  # JSON is yaml
+        Path(path).chmod(0o600)  # addresses of downloads may hold secrets
     source = str(Path(__file__).parents[1])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
     os.environ["SANREC_CONFIG"] = path
@@ -52,23 +53,40 @@ def raw(config: Config, corpus: str) -> str:
     return artifacts.raw(corpus)
 
 
-def raw_files(config: Config, corpus: str) -> list[str]:
-    """The titles and pairs files of a corpus that lies in a folder of the user's: an edit to them makes all anew.
+def own_file(config: Config, corpus: str, name: str) -> list[str]:
+    """A file of a corpus that lies in a folder of the user's: an edit to it makes anew what was read from it.
 
-    Only what is there when the workflow starts; what is missing gets an error from the step itself, which knows more.
+    Only where it is there when the workflow starts; if it is missing, the step itself has the better error. Files that
+    the workflow makes or fetches itself are vouched for by raw.json.
     """
     record = config.find("corpus", corpus)
-    if record.downloads:
-        return []
-    pairs = [dataset.pairs for dataset in config.datasets.values() if dataset.corpus == corpus]
-    paths = [Path(record.folder, name) for name in dict.fromkeys([record.titles, *pairs])]
-    return [str(path) for path in paths if path.is_file()]
+    path = Path(record.folder, name)
+    return [str(path)] if record.source == "files" and not record.downloads and path.is_file() else []
 
 
-def dataset_needs(config: Config, dataset: str) -> dict[str, str]:
+def corpus_needs(config: Config, corpus: str) -> dict[str, str | list[str]]:
+    """What `prepare-corpus` reads."""
+    return {"raw": raw(config, corpus), "titles": own_file(config, corpus, config.find("corpus", corpus).titles)}
+
+
+def dataset_needs(config: Config, dataset: str) -> dict[str, str | list[str]]:
     """What `prepare-dataset` reads."""
-    corpus = config.find("dataset", dataset).corpus
-    return {"item_table": artifacts.items(corpus), "raw": raw(config, corpus)}
+    found = config.find("dataset", dataset)
+    pairs = own_file(config, found.corpus, found.pairs)
+    return {"item_table": artifacts.items(found.corpus), "raw": raw(config, found.corpus), "pairs": pairs}
+
+
+def media_listing(config: Config, corpus: str) -> str:
+    """A digest of the names in the media folders of a corpus of the user's: files added or taken away are noticed."""
+    record = config.find("corpus", corpus)
+    if record.source != "files" or record.downloads:
+        return ""
+    digest = hashlib.sha256()
+    for part in filter(None, (record.covers, record.videos, record.audios)):
+        folder = Path(record.folder, part)
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        digest.update(json.dumps([part, names]).encode())
+    return digest.hexdigest()
 
 
 def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, str]:
@@ -102,9 +120,17 @@ def _has_channel(config: Config, corpus: str, channel: str) -> bool:
     return bool(folders.get(channel))
 
 
-def record(config: Config, kind: Any, name: str) -> str:
-    """A record as a rule's parameter: what was made with another record is made anew."""
-    return config.find(kind, name).model_dump_json()
+def raw_record(config: Config, corpus: str) -> str:
+    """The part of a corpus' record that its raw files depend on; without addresses, which may hold secrets."""
+    found = config.find("corpus", corpus)
+    files = [(d.file, d.sha256, d.unpack) for d in found.downloads]
+    return json.dumps([found.source, found.folder, found.world, files])
+
+
+def layout_record(config: Config, corpus: str) -> str:
+    """The part of a corpus' record that its item table depends on."""
+    keys = {"layout", "folder", "titles", "covers", "videos", "audios"}
+    return config.find("corpus", corpus).model_dump_json(include=keys)
 
 
 def checkpoint_record(config: Config, backbone: str) -> str:
@@ -167,5 +193,5 @@ def none_of(names: Iterable[str]) -> str:
 
 
 def dataset_record(config: Config, dataset: str) -> str:
-    """The part of a data set's record that its interactions depend on: not its backbones, nor its settings."""
-    return config.find("dataset", dataset).model_dump_json(exclude={"backbones", "settings"})
+    """The part of a data set's record that its interactions depend on."""
+    return config.find("dataset", dataset).model_dump_json(include={"corpus", "pairs", "min_interactions", "keep_last"})

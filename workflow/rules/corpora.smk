@@ -18,15 +18,13 @@ rule demo_world:
         mem_mb=2000,
     params:
         version=STEPS["demo-world"],
-        record=lambda w: needs.record(CONFIG, "corpus", w.corpus),
+        record=lambda w: needs.raw_record(CONFIG, w.corpus),
     shell:
         "python -m sanrec --log {log:q} demo-world {wildcards.corpus:q}"
 
 
 rule download:
     # Raw files of every other corpus: found in its folder, or fetched into it. Local: it may need the network.
-    input:
-        lambda w: needs.raw_files(CONFIG, w.corpus),
     output:
         "results/{corpus}/raw.json",
     log:
@@ -38,14 +36,14 @@ rule download:
         "../../envs/data.yaml"
     params:
         version=STEPS["download"],
-        record=lambda w: needs.record(CONFIG, "corpus", w.corpus),
+        record=lambda w: needs.raw_record(CONFIG, w.corpus),
     shell:
         "python -m sanrec --log {log:q} download {wildcards.corpus:q}"
 
 
 rule prepare_corpus:
     input:
-        "results/{corpus}/raw.json",
+        unpack(lambda w: needs.corpus_needs(CONFIG, w.corpus)),
     output:
         "results/{corpus}/items.parquet",
     log:
@@ -59,7 +57,8 @@ rule prepare_corpus:
         mem_mb=4000,
     params:
         version=STEPS["prepare"],
-        record=lambda w: needs.record(CONFIG, "corpus", w.corpus),
+        record=lambda w: needs.layout_record(CONFIG, w.corpus),
+        media=lambda w: needs.media_listing(CONFIG, w.corpus),
     shell:
         "python -m sanrec --log {log:q} prepare-corpus {wildcards.corpus:q}"
 

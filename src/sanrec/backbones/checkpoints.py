@@ -15,7 +15,7 @@ from sanrec.files import read_json, sha256
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 DIGESTED = {".safetensors", ".json", ".txt", ".model"}  # weights, configuration, vocabularies
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
@@ -122,10 +122,17 @@ def load_backbone(
     return model.eval().to(device)
 
 
-def check_shape(model: "PreTrainedModel", backbone: Backbone, name: str) -> None:
+def recorded_config(checkpoint: Checkpoint) -> "PreTrainedConfig":
+    """The checkpoint's config.json as transformers reads it: it knows each architecture's word for depth and width."""
+    import transformers
+
+    return transformers.AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+
+
+def check_shape(config: "PreTrainedConfig", backbone: Backbone, name: str) -> None:
     """Raise ConfigError where the registry's record of a backbone gives another depth or width than the model has."""
     for field, key in (("blocks", "num_hidden_layers"), ("width", "hidden_size")):
-        mine, its = getattr(backbone, field), getattr(model.config, key)
+        mine, its = getattr(backbone, field), getattr(config, key)
         if mine != its:
             raise ConfigError(f"backbones.{name}.{field} is {mine}, but checkpoint {backbone.checkpoint} has {its}")
 

@@ -92,7 +92,7 @@ def extract(
     finite; StoreError where a finished store of other settings is in the way; ConfigError where backbone, channel
     and checkpoint do not fit.
     """
-    from sanrec.backbones.checkpoints import check_shape, load_backbone, open_checkpoint
+    from sanrec.backbones.checkpoints import check_shape, load_backbone, open_checkpoint, recorded_config
     from sanrec.backbones.conversion import to_model_input
     from sanrec.backbones.readers import model_inputs
 
@@ -109,6 +109,7 @@ def extract(
     threads = threads or config.threads.extract
     folder, items = Path(artifacts.store_of(str(manifest_out))), len(sources)
     half, single = (hidden_plan(record.blocks + 1, record.width, record.chunk_rows, t) for t in ("float16", "float32"))
+    check_shape(recorded_config(checkpoint), record, backbone)  # before a store is touched
     group, resumed = open_for_writing(manifest_out, made_by, items, half, record.chunk_rows)
     if not unfinished(group) and Path(manifest_out).is_file():
         log.info("%s is finished, with these settings", manifest_out)
@@ -118,7 +119,6 @@ def extract(
     missing = missing_media(config, corpus, sources, manifest_out)
     with torch_threads(threads):
         model = load_backbone(checkpoint_manifest, place)
-        check_shape(model, record, backbone)
 
         def values(rows: list[int], batch: Integers) -> dict[str, np.ndarray]:
             model_input = to_model_input(record.modality, inputs.settings, batch, place)

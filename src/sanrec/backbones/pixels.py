@@ -12,7 +12,7 @@ from PIL import Image
 
 from sanrec.backbones.checkpoints import Checkpoint
 from sanrec.errors import ConfigError
-from sanrec.media import CLIP_SECONDS
+from sanrec.media import CLIP_SECONDS, decoding
 from sanrec.media.image import center_crop, read_image, resized
 from sanrec.media.video import read_frames
 
@@ -56,7 +56,9 @@ class ImageInputs:
 
     def read(self, source: str) -> dict[str, np.ndarray]:
         """An image file to pixels [3, H, W]."""
-        pixels = self.shrink(read_image(source, self._edge))
+        image = read_image(source, self._edge)
+        with decoding(source):  # a side of one pixel can ask for more than there is
+            pixels = self.shrink(image)
         return {"pixels": np.ascontiguousarray(pixels.transpose(2, 0, 1))}
 
 

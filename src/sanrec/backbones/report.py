@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sanrec.backbones.sources import REPORT_COLUMNS
 from sanrec.backbones.store import read_manifest
+from sanrec.errors import StoreError
 from sanrec.files import atomic
 
 
@@ -17,6 +18,8 @@ def write_media_report(manifests: Sequence[str | Path], report: str | Path) -> i
     found: dict[tuple[str, str], list[str]] = {}
     for manifest in map(Path, manifests):
         part = manifest.parent / read_manifest(manifest)["missing_report"]
+        if not part.is_file():
+            raise StoreError(f"{part} is gone: remove {manifest} and make it again with: snakemake {manifest} --cores")
         with part.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 found.setdefault((row["channel"], row["item"]), [row[column] for column in REPORT_COLUMNS])

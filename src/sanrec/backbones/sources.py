@@ -16,6 +16,7 @@ from sanrec.files import atomic
 from sanrec.media import MediaError
 
 Integers = dict[str, np.ndarray]
+MARK_BYTES = 1 << 16
 REPORT_COLUMNS = ("item", "channel", "path", "reason")
 
 
@@ -35,12 +36,12 @@ class Sources:
         return MediaError("", "no text" if CHANNELS[self.channel] == "text" else "no file")
 
     def fingerprint(self) -> str:
-        """SHA-256 over item ids with their texts, or with their media files' paths and sizes, in order."""
+        """SHA-256 over item ids with their texts, or with their media files' paths and content marks, in order."""
         digest = hashlib.sha256()
         text = CHANNELS[self.channel] == "text"
         for item, value in zip(self.items, self.values, strict=True):
-            size = "" if text else str(_size(value))
-            for part in (item, value, size):
+            mark = "" if text else _mark(value)
+            for part in (item, value, mark):
                 digest.update(f"{len(part)}:{part}".encode())
         return digest.hexdigest()
 
@@ -59,12 +60,22 @@ def read_sources(items_path: str | Path, channel: str) -> Sources:
     return Sources(channel, [str(item) for item in table["item"]], values)
 
 
-def _size(path: str) -> int:
-    """A file's size in bytes; -1 where there is no file."""
+def _mark(path: str) -> str:
+    """A file's size with a digest of its first and last bytes; "" where there is no file.
+
+    Whole videos are too much to read for this, a size alone is the same for all sounds of one length, and a time
+    would change with every copy.
+    """
+    if not path:
+        return ""
     try:
-        return Path(path).stat().st_size if path else -1
+        with Path(path).open("rb") as file:
+            head = file.read(MARK_BYTES)
+            size = file.seek(0, 2)
+            file.seek(max(size - MARK_BYTES, 0))
+            return f"{size}:{hashlib.sha256(head + file.read()).hexdigest()}"
     except OSError:
-        return -1
+        return ""
 
 
 def read_ahead(

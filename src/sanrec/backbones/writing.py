@@ -7,9 +7,10 @@ NOT_DONE. zarr writes each chunk under a temporary name, so that a kill leaves n
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,9 @@ def open_for_writing(
             stored = dict(group.attrs).get("identity")
         except Exception:  # half a store, or something else of that name: as good as none
             stored = None
-    if stored is not None and stored == identity:
+    if stored is not None and stored == identity and _fits(group, items, plan):
+        if _versions() not in group.attrs["made_with"]:
+            group.attrs["made_with"] = [*group.attrs["made_with"], _versions()]
         return group, True
     if manifest.exists() and folder.exists():
         what = differences(stored or {}, identity) or ["what made it cannot be read"]
@@ -90,6 +93,12 @@ def open_for_writing(
     return zarr.open_group(folder, mode="r+", zarr_format=3), False
 
 
+def _fits(group: "zarr.Group", items: int, plan: Mapping[str, ArrayPlan]) -> bool:
+    """Whether the store has the arrays of the plan, in float16 or in the float32 that took its place."""
+    shapes = {name: tuple(array.shape) for name, array in group.arrays() if name != "valid"}
+    return shapes == {name: (items, *array.shape) for name, array in plan.items()}
+
+
 def create(
     folder: Path, identity: Mapping[str, Any], items: int, plan: Mapping[str, ArrayPlan], unit_rows: int
 ) -> None:
@@ -100,7 +109,7 @@ def create(
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        attributes = {"identity": canonical(identity), "unit_rows": unit_rows}
+        attributes = {"identity": canonical(identity), "unit_rows": unit_rows, "made_with": [_versions()]}
         group = zarr.open_group(temporary, mode="w", zarr_format=3, attributes=attributes)
         valid = {"valid": ArrayPlan("uint8", (), (unit_rows,))}
         for name, array in {**plan, **valid}.items():
@@ -113,18 +122,38 @@ def create(
                 fill_value=0,
             )
         temporary.chmod(0o755)
+        # The old store goes aside whole before it is deleted: a kill must not leave half of it under its name.
+        aside = temporary.with_name(f"{temporary.name}.old")
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(aside)
         temporary.rename(folder)
+        shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def unfinished(group: "zarr.Group") -> list[range]:
-    """The rows of each unit that is still to do, in order."""
+    """The rows of each unit that is still to do, in order: not finished, or with a chunk that got lost since."""
     rows, valid = int(group.attrs["unit_rows"]), np.asarray(group["valid"][:])
-    starts = range(0, len(valid), rows)
-    return [range(a, min(a + rows, len(valid))) for a in starts if (valid[a : a + rows] == NOT_DONE).any()]
+    units = [range(a, min(a + rows, len(valid))) for a in range(0, len(valid), rows)]
+    there = {path.as_posix() for path in _chunk_files(group)}
+    lost = {name.partition(":")[0] for name in _expected_chunks(group) if name.partition(":")[2] not in there}
+    return [unit for unit in units if (valid[unit.start : unit.stop] == NOT_DONE).any() or str(unit.start) in lost]
+
+
+def _chunk_files(group: "zarr.Group") -> list[Path]:
+    root = Path(group.store.root, group.path)
+    return [path.relative_to(root) for path in root.rglob("c/**/*") if path.is_file()]
+
+
+def _expected_chunks(group: "zarr.Group") -> Iterator[str]:
+    """For every chunk of every array, the first row of its unit and its file: `0:hidden/c/0/3/0`."""
+    rows = int(group.attrs["unit_rows"])
+    for name, array in group.arrays():
+        counts = [-(-length // chunk) for length, chunk in zip(array.shape, array.chunks, strict=True)]
+        for place in product(*map(range, counts)):
+            unit = place[0] * array.chunks[0] // rows * rows
+            yield f"{unit}:{name}/c/{'/'.join(map(str, place))}"
 
 
 def write_unit(group: "zarr.Group", rows: range, arrays: Mapping[str, np.ndarray], valid: np.ndarray) -> None:
@@ -142,8 +171,8 @@ def finish(manifest: str | Path, kind: str, more: Mapping[str, Any] | None = Non
     folder = Path(store_of(str(manifest)))
     group = zarr.open_group(folder, mode="r", zarr_format=3)
     valid = np.asarray(group["valid"][:])
-    if (valid == NOT_DONE).any():
-        raise StoreError(f"{folder}: {(valid == NOT_DONE).sum()} items are not done yet")
+    if left := unfinished(group):
+        raise StoreError(f"{folder}: {sum(map(len, left))} items are not done yet, or their chunks are gone")
     identity = group.attrs["identity"]
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.endswith(".partial"))
     written = {
@@ -157,7 +186,8 @@ def finish(manifest: str | Path, kind: str, more: Mapping[str, Any] | None = Non
         "used": int((valid == USED).sum()),
         "missing": int((valid == MISSING).sum()),
         **(more or {}),
-        "versions": _versions(),
+        "versions": group.attrs["made_with"][0],
+        **({"made_with": group.attrs["made_with"]} if len(group.attrs["made_with"]) > 1 else {}),
         "bytes": sum(p.stat().st_size for p in files),
         "chunks": {p.relative_to(folder).as_posix(): sha256(p) for p in files},
     }

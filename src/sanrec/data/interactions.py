@@ -106,7 +106,7 @@ def load_sequences(path: str | Path) -> Sequences:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file; `snakemake {path}` makes it")
+        raise DataError(f"{path}: no such file; `snakemake {path} --cores` makes it")
     try:
         lacking = [name for name in SCHEMA.names if name not in pq.read_schema(path).names]
         table = pq.read_table(path, columns=SCHEMA.names, read_dictionary=["user", "split"]) if not lacking else None

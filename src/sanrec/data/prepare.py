@@ -12,8 +12,8 @@ from sanrec.data.interactions import corpus_rows, interaction_table
 from sanrec.data.layouts import SUFFIXES, Pairs, find_media, read_pairs, read_titles
 from sanrec.errors import DataError
 from sanrec.files import atomic, write_json
+from sanrec.versions import STEPS
 
-VERSION = 1  # raised when the tables change their meaning
 MEDIA = ("cover", "video", "audio")
 STATES = ("missing", "present")
 ITEMS_SCHEMA = pa.schema(
@@ -82,7 +82,7 @@ def read_items(path: str | Path) -> pa.Table:
     """The item table of a corpus. Raises DataError where it is missing, empty or another table."""
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file; `snakemake {path}` makes it")
+        raise DataError(f"{path}: no such file; `snakemake {path} --cores` makes it")
     try:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
@@ -119,5 +119,5 @@ def statistics(name: str, dataset: Dataset, items: pa.Table, pairs: Pairs, table
         "dropped_interactions": len(pairs.items) - table.num_rows,
         "dropped_items": len(pairs.names) - len(rows),
         "corpus_items": items.num_rows,
-        "version": VERSION,
+        "version": STEPS["prepare"],
     }

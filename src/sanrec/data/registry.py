@@ -17,7 +17,7 @@ DEMO_SETTINGS = {
         "lora_rank": 16,
         "learning_rate": 2e-3,
         "adapter_learning_rate": 2e-3,
-        "backbone_learning_rate": 5e-4,
+        "backbone_learning_rate": 1e-4,
         "batch_size": 256,
         "max_epochs": 30,
         "patience": 5,

@@ -4,26 +4,23 @@ Random narrow networks say too little through one token per layer; so each is tr
 on ImageNet or AudioSet, to name what its medium shows: two factors, read off the pooled last state. The examples are
 drawn in memory from other seeds than the items' and never stored. What is saved is what the hub would hold:
 config.json, model.safetensors, and a tokenizer or a preprocessor_config.json.
-
-Shapes: n examples, D width, V values of a factor.
 """
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanrec.demo.draw import draw_cover, draw_frames, draw_sound, draw_title
+from sanrec.demo.draw import draw_cover, draw_frames, draw_sound, draw_title, frame_times
+from sanrec.demo.naming import Arrays, Reader, Recipe, train
 from sanrec.demo.words import vocabulary
-from sanrec.demo.world import FACTORS, World, generator, shown
+from sanrec.demo.world import World
 from sanrec.errors import unknown
 from sanrec.files import write_json
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
@@ -36,9 +33,12 @@ SHAPE = {
     "intermediate_size": 2 * WIDTH,
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
-    "initializer_range": 0.1,  # the usual 0.02 is for widths ten times as large: narrow, it would leave all states alike
+    "initializer_range": 0.1,  # the usual 0.02, made for ten times the width, would leave all narrow states alike
 }
-TOKENS, IMAGE, FRAME, FRAMES, TUBE, MEL, MEL_FRAMES, PATCH = 16, 32, 32, 16, 4, 32, 288, 32
+TOKENS = 16  # more than the longest title
+IMAGE = 32  # height and width of the model's images; with patches of 16, four of them
+FRAMES, FRAME, TUBE = 16, 32, 4  # frames, their height and width, and how many one token spans
+MEL, MEL_FRAMES, PATCH = 32, 288, 32  # mel bands, spectrogram frames (10 ms each), and the side of a patch
 HALF = [0.5, 0.5, 0.5]
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -47,24 +47,6 @@ SPECIAL = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-TRAINING = 20  # the purpose of the generators of training examples, apart from all that `world` and `media` draw
-Arrays = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a backbone is made: from which channel, how its inputs are drawn, and how long it is trained."""
-
-    channel: str
-    build: Callable[[Path], "PreTrainedModel"]
-    """Makes the untrained model, and writes its tokenizer or preprocessor into the folder."""
-    read: Callable[[Path, np.random.Generator, Mapping[str, str]], Arrays]
-    """Draws one example as the model's inputs, prepared as extraction prepares them."""
-    pooling: str
-    steps: int
-    batch_size: int = 32
-    examples: int = 1500
-    learning_rate: float = 1e-3
 
 
 def make_backbone(name: str, folder: Path, steps: int | None = None) -> None:
@@ -82,59 +64,10 @@ def make_backbone(name: str, folder: Path, steps: int | None = None) -> None:
     torch.manual_seed(sum(map(ord, name)))
     model = recipe.build(folder)
     steps = recipe.steps if steps is None else steps
-    accuracy = train(model, recipe, folder, steps)
+    accuracy = train(model, recipe, recipe.reader(folder), steps)
+    log.info("%s: named on examples held out: %s", name, accuracy)
     model.save_pretrained(folder)
     write_json(folder / "training.json", {"task": "naming factors", "steps": steps, "accuracy": accuracy})
-
-
-def train(model: "PreTrainedModel", recipe: Recipe, folder: Path, steps: int) -> dict[str, float]:
-    """Train on drawn examples; the accuracy per factor on examples held out."""
-    import torch
-
-    from sanrec.backbones.pooling import pool_final
-    from sanrec.progress import bar
-
-    names = shown(recipe.channel)
-    inputs, labels = draw_examples(recipe, folder, recipe.examples)
-    held = recipe.examples // 10
-    heads = torch.nn.ModuleList(torch.nn.Linear(WIDTH, len(FACTORS[name].values)) for name in names)
-    optimizer = torch.optim.AdamW([*model.parameters(), *heads.parameters()], recipe.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, max(steps, 2), pct_start=0.15)
-    order = np.random.default_rng(0)
-
-    def scores(rows: np.ndarray) -> "list[torch.Tensor]":
-        batch = {key: torch.from_numpy(values[rows]) for key, values in inputs.items()}
-        final = pool_final(model(**batch).last_hidden_state, batch.get("attention_mask"), recipe.pooling)
-        return [head(final) for head in heads]
-
-    model.train()
-    for _ in bar(range(steps), unit="step", desc="training on drawn examples"):
-        rows = order.integers(held, recipe.examples, recipe.batch_size)
-        answers = torch.from_numpy(labels[rows])
-        loss = sum(torch.nn.functional.cross_entropy(s, answers[:, k]) for k, s in enumerate(scores(rows)))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-    model.eval()
-    with torch.inference_mode():
-        said = [s.argmax(-1).numpy() for s in scores(np.arange(held))]
-    accuracy = {name: float((said[k] == labels[:held, k]).mean()) for k, name in enumerate(names)}
-    log.info("%s: named on examples held out: %s", folder.name, accuracy)
-    return accuracy
-
-
-def draw_examples(recipe: Recipe, folder: Path, count: int) -> tuple[Arrays, np.ndarray]:
-    """Inputs [n, ...] and labels [n, factor] of examples drawn apart from the items."""
-    names = shown(recipe.channel)
-    rng = generator(World(), TRAINING, sum(map(ord, recipe.channel)))
-    labels = np.stack([rng.integers(len(FACTORS[name].values), size=count) for name in names], axis=1)
-    made = [
-        recipe.read(folder, rng, {name: FACTORS[name].values[v] for name, v in zip(names, row, strict=True)})
-        for row in labels
-    ]
-    return {key: np.stack([one[key] for one in made]) for key in made[0]}, labels
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
@@ -158,22 +91,17 @@ def build_bert(folder: Path) -> "PreTrainedModel":
     return BertModel(config, add_pooling_layer=False)
 
 
-def read_title(folder: Path, rng: np.random.Generator, values: Mapping[str, str]) -> Arrays:
-    """A title as token ids, padded to TOKENS."""
-    tokenizer = _tokenizer(folder)
-    done = tokenizer(draw_title(rng, **values), truncation=True, max_length=TOKENS, padding="max_length")
-    return {key: np.array(done[key], np.int64) for key in ("input_ids", "attention_mask")}
-
-
-_TOKENIZERS: dict[Path, Any] = {}
-
-
-def _tokenizer(folder: Path) -> Any:
+def title_reader(folder: Path) -> Reader:
+    """Titles as token ids and mask, padded to TOKENS."""
     from transformers import AutoTokenizer
 
-    if folder not in _TOKENIZERS:
-        _TOKENIZERS[folder] = AutoTokenizer.from_pretrained(folder)
-    return _TOKENIZERS[folder]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def read(rng: np.random.Generator, values: Mapping[str, str]) -> Arrays:
+        done = tokenizer(draw_title(rng, **values), truncation=True, max_length=TOKENS, padding="max_length")
+        return {key: np.array(done[key], np.int64) for key in ("input_ids", "attention_mask")}
+
+    return read
 
 
 # -- pixels ------------------------------------------------------------------------------------------------------------
@@ -204,10 +132,14 @@ def build_vit(folder: Path) -> "PreTrainedModel":
     return ViTModel(ViTConfig(image_size=IMAGE, patch_size=16, **SHAPE), add_pooling_layer=False)
 
 
-def read_cover(folder: Path, rng: np.random.Generator, values: Mapping[str, str]) -> Arrays:
-    """A cover as pixel_values [3, IMAGE, IMAGE]."""
-    small = _shrink(draw_cover(rng, world=World(), **values), IMAGE)
-    return {"pixel_values": _normal(small.transpose(2, 0, 1))}
+def cover_reader(folder: Path) -> Reader:
+    """Covers as pixel_values [3, IMAGE, IMAGE]."""
+
+    def read(rng: np.random.Generator, values: Mapping[str, str]) -> Arrays:
+        small = _shrink(draw_cover(rng, world=World(), **values), IMAGE)
+        return {"pixel_values": _normal(small.transpose(2, 0, 1))}
+
+    return read
 
 
 def build_videomae(folder: Path) -> "PreTrainedModel":
@@ -221,13 +153,17 @@ def build_videomae(folder: Path) -> "PreTrainedModel":
     return VideoMAEModel(config)
 
 
-def read_video(folder: Path, rng: np.random.Generator, values: Mapping[str, str]) -> Arrays:
-    """A video as pixel_values [16, 3, 32, 32]: 16 of the frames that a file would hold, shrunk as from the file."""
+def video_reader(folder: Path) -> Reader:
+    """Videos as pixel_values [FRAMES, 3, FRAME, FRAME]: those of a file's frames that extraction takes."""
     world = World()
-    count = world.seconds * world.frames_per_second
-    times = np.linspace(0, count - 1, FRAMES).round() / world.frames_per_second
-    frames = draw_frames(rng, world=world, times=times, **values)
-    return {"pixel_values": _normal(np.stack([_shrink(frame, FRAME) for frame in frames]).transpose(0, 3, 1, 2))}
+    times = frame_times(world)
+    times = times[np.linspace(0, len(times) - 1, FRAMES).round().astype(int)]
+
+    def read(rng: np.random.Generator, values: Mapping[str, str]) -> Arrays:
+        frames = draw_frames(rng, world=world, times=times, **values)
+        return {"pixel_values": _normal(np.stack([_shrink(frame, FRAME) for frame in frames]).transpose(0, 3, 1, 2))}
+
+    return read
 
 
 # -- sound -------------------------------------------------------------------------------------------------------------
@@ -253,20 +189,24 @@ def build_ast(folder: Path) -> "PreTrainedModel":
     return ASTModel(ASTConfig(num_mel_bins=MEL, max_length=MEL_FRAMES, **strides, **SHAPE))
 
 
-def read_sound(folder: Path, rng: np.random.Generator, values: Mapping[str, str]) -> Arrays:
-    """A sound as input_values [304, 32]: log-mel features, filled up with zeros, normalised."""
+def sound_reader(folder: Path) -> Reader:
+    """Sounds as input_values [MEL_FRAMES, MEL]: log-mel features, filled up with zeros, normalised."""
     from sanrec.media.audio import kaldi_log_mel
 
     world = World()
-    features = kaldi_log_mel(draw_sound(rng, world=world, **values), world.sample_rate, MEL)[:MEL_FRAMES]
-    padded = np.zeros((MEL_FRAMES, MEL), np.float32)
-    padded[: len(features)] = features
-    return {"input_values": (padded - MEAN) / (2 * STD)}
+
+    def read(rng: np.random.Generator, values: Mapping[str, str]) -> Arrays:
+        features = kaldi_log_mel(draw_sound(rng, world=world, **values), world.sample_rate, MEL)[:MEL_FRAMES]
+        padded = np.zeros((MEL_FRAMES, MEL), np.float32)
+        padded[: len(features)] = features
+        return {"input_values": (padded - MEAN) / (2 * STD)}
+
+    return read
 
 
 RECIPES: dict[str, Recipe] = {
-    "bert": Recipe("title", build_bert, read_title, "first", steps=180, batch_size=64),
-    "vit": Recipe("cover", build_vit, read_cover, "first", steps=120),
-    "videomae": Recipe("video", build_videomae, read_video, "mean", steps=220, examples=1800, learning_rate=1.5e-3),
-    "ast": Recipe("audio", build_ast, read_sound, "first", steps=400, examples=2500, learning_rate=1.5e-3),
+    "bert": Recipe("title", build_bert, title_reader, "first", steps=180, batch_size=64),
+    "vit": Recipe("cover", build_vit, cover_reader, "first", steps=120),
+    "videomae": Recipe("video", build_videomae, video_reader, "mean", steps=220, examples=1800, learning_rate=1.5e-3),
+    "ast": Recipe("audio", build_ast, sound_reader, "first", steps=500, examples=2000, learning_rate=1.5e-3),
 }

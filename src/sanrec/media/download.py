@@ -15,8 +15,8 @@ from sanrec.errors import ConfigError, DataError
 from sanrec.files import read_json, sha256, write_json
 from sanrec.media.archives import unpack
 from sanrec.media.web import redact, retrieve
+from sanrec.versions import STEPS
 
-VERSION = 1  # raised when what the steps fetch or record changes its meaning
 CHECKPOINT_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -53,7 +53,13 @@ def fetch_corpus(corpus: Corpus, manifest: str | Path, name: str = "NAME") -> No
             files |= {Path(os.path.relpath(path, folder)).as_posix(): path.stat().st_size for path in found}
         else:
             missing.append(part)
-    record = {"folder": corpus.folder, "downloads": downloads, "files": files, "missing": missing, "version": VERSION}
+    record = {
+        "folder": corpus.folder,
+        "downloads": downloads,
+        "files": files,
+        "missing": missing,
+        "version": STEPS["download"],
+    }
     write_json(manifest, record)
 
 
@@ -192,7 +198,7 @@ def write_checkpoint_manifest(manifest: str | Path, folder: str | Path, extra: M
         _check_safetensors(folder / name)
     kept = sorted(name for name in present if any(PurePosixPath(name).match(kind) for kind in CHECKPOINT_FILES))
     files = {name: sha256(folder / name) for name in kept}
-    write_json(manifest, {"folder": folder.as_posix(), "files": files, **extra, "version": VERSION})
+    write_json(manifest, {"folder": folder.as_posix(), "files": files, **extra, "version": STEPS["download"]})
 
 
 def _check_safetensors(path: Path) -> None:

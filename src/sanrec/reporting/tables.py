@@ -11,8 +11,6 @@ from sanrec.reporting.specs import TableSpec
 from sanrec.reporting.statistics import statistics_table
 from sanrec.reporting.styles import to_html, to_markdown
 
-VERSION = 1  # raised when the meaning of what is written changes
-
 
 def gather(config: Config, table: TableSpec, reference_csv: str | Path, root: str | Path = ".") -> Table:
     """The table's frame and legend.

@@ -162,7 +162,7 @@ def run_fingerprint(config: Config, run: Run) -> str:
     parts = {
         "run": [run.dataset, run.model, run.inputs_text, run.seed],
         "settings": run.settings.model_dump(mode="json", include=set(METHODS[run.model].valid_settings)),
-        "dataset": config.datasets[run.dataset].model_dump(mode="json", exclude={"settings", "backbones", "title"}),
+        "dataset": config.datasets[run.dataset].model_dump(mode="json", include={"corpus", "pairs"}),
         "version": STEPS["train"],
         "sources": [[s.channel, s.backbone, config.backbones[s.backbone].pooling] for s in run.inputs],
         "threads": config.threads.train,

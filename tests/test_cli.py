@@ -1,0 +1,66 @@
+"""The command line: exit status, log, and the hub switched off for all but the steps that fetch."""
+
+import os
+
+import pytest
+
+from sanrec import cli
+from sanrec.errors import ConfigError
+
+
+@pytest.fixture
+def step(monkeypatch, tmp_path):
+    """Replace a step by one that notes the environment, or raises what it is told to."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "SANREC_CONFIG"):
+        monkeypatch.setenv(name, "x")  # so that it is put back afterwards
+        monkeypatch.delenv(name)
+    seen = {}
+
+    def install(name, error=None):
+        def run(config, args):
+            seen.update(os.environ)
+            if error:
+                raise error
+
+        monkeypatch.setitem(cli.COMMANDS, name, (run, cli.COMMANDS[name][1]))
+        return seen
+
+    return install
+
+
+@pytest.mark.parametrize("name", sorted(set(cli.COMMANDS) - set(cli.WITH_NETWORK)))
+def test_every_other_step_runs_with_the_hub_off(step, name):
+    seen = step(name)
+    arguments = [argument.rstrip("+") for argument in cli.COMMANDS[name][1]]
+    assert cli.main([name, *arguments]) == 0
+    assert seen["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize("name", cli.WITH_NETWORK)
+def test_steps_that_fetch_may_reach_the_hub(step, name):
+    seen = step(name)
+    assert cli.main([name, "demo"]) == 0
+    assert "HF_HUB_OFFLINE" not in seen
+
+
+def test_an_error_of_the_users_is_one_line_in_both_places_and_a_status(step, tmp_path, capsys):
+    step("download", ConfigError("no such thing"))
+    assert cli.main(["--log", "a/b.log", "download", "demo"]) == 1
+    assert capsys.readouterr().err == "sanrec download: no such thing\n"
+    assert (
+        tmp_path / "a/b.log"
+    ).read_text() == "$ sanrec --log a/b.log download demo\nsanrec download: no such thing\n"
+
+
+def test_any_other_error_leaves_its_traceback_in_the_log(step, tmp_path, capsys):
+    step("download", RuntimeError("a bug"))
+    assert cli.main(["--log", "b.log", "download", "demo"]) == 1
+    assert capsys.readouterr().err == "sanrec download failed; the whole message is in b.log\n"
+    assert "RuntimeError: a bug" in (tmp_path / "b.log").read_text()
+
+
+def test_an_unknown_subcommand_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["trian", "x"])
+    assert "invalid choice: 'trian'" in capsys.readouterr().err
