@@ -51,6 +51,9 @@ class Settings(Frozen):
     """Which transformer blocks feed the towers: `even` (evenly spread, from the last down) or a list, as `2-4-6`."""
     blocks: Count = 6
     """How many blocks `even` keeps per tower; the embedding layer comes on top."""
+    standardize: bool = False
+    """Whether each kept layer's hidden states lose their mean over the items and are scaled to unit spread; not in the
+    papers."""
     lora_rank: Count = 512
     """Rank r of LoRA; its alpha equals it."""
     recommender_width: Count = 64

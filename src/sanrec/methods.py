@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-TOWERS = ("adapter_width", "fusion", "top_k", "activation", "layers", "blocks", "adapter_learning_rate")
+TOWERS = (
+    "adapter_width", "fusion", "top_k", "activation", "layers", "blocks", "standardize", "adapter_learning_rate",
+)  # fmt: skip
 COMMON = (
     "recommender_width", "user_blocks", "user_heads", "dropout",
     "learning_rate", "batch_size", "max_epochs", "patience", "precision",

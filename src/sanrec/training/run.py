@@ -14,6 +14,7 @@ from torch import nn
 from sanrec import artifacts
 from sanrec.artifacts import Input, Run
 from sanrec.backbones.extract import chosen_device
+from sanrec.backbones.store import USED
 from sanrec.config import CHANNELS, Config
 from sanrec.data.interactions import load_sequences
 from sanrec.data.split import Held, Sequences, log_popularity
@@ -27,7 +28,7 @@ from sanrec.models.registry import POSITIONS, Recommender, Shape, trainable_para
 from sanrec.training.checkpoint import Progress, load_weights
 from sanrec.training.loop import encode_histories, encode_items, fit, stopped
 from sanrec.training.machine import machine_name, reset_peak_memory, versions
-from sanrec.training.sources import FinalSource, HiddenSource, InputSource, ItemSource
+from sanrec.training.sources import FinalSource, HiddenSource, InputSource, ItemSource, standardized
 from sanrec.versions import STEPS
 
 if TYPE_CHECKING:
@@ -206,7 +207,10 @@ def _load_hidden(config: Config, run: Run, rows: np.ndarray, device: torch.devic
     bank_LMID = torch.empty(len(kept[0]), len(stores), len(rows), widths[0], dtype=dtype, device=device)
     for channel, (store, layers) in enumerate(zip(stores, kept, strict=True)):
         for place, layer in enumerate(layers):
-            bank_LMID[place, channel] = torch.from_numpy(store.read_layers([layer], rows)[:, 0])
+            states_ID = store.read_layers([layer], rows)[:, 0]
+            if run.settings.standardize:
+                states_ID = standardized(states_ID, store.read_valid(rows) == USED)
+            bank_LMID[place, channel] = torch.from_numpy(states_ID)
     return HiddenSource(bank_LMID), Shape(_modalities(run), widths, layers=len(kept[0]))
 
 

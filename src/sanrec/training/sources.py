@@ -6,6 +6,7 @@ Shapes: L kept layers, M channels, I items, n items asked for, D width.
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ class ItemSource(Protocol):
 
 
 CACHED_AT_ONCE = 1024
+SMALLEST_SPREAD = 1e-3  # what is left below it is the rounding of half precision
 
 
 class HiddenSource:
@@ -37,6 +39,21 @@ class HiddenSource:
         """[L, M, n, D] in float32, or bfloat16 under autocast."""
         dtype = torch.bfloat16 if torch.is_autocast_enabled(items.device.type) else torch.float32
         return self.bank.index_select(2, items - 1).to(dtype)
+
+
+def standardized(states_ID: np.ndarray, used_I: np.ndarray) -> np.ndarray:
+    """Hidden states of one layer [I, D] without their mean over the items, scaled to a spread of one over all of them.
+
+    One scale per layer, so that features keep their relative sizes. Sequential training sees raw states mostly as one
+    large vector that all items share; what tells items apart is small beside it. Items without the medium stay zero,
+    and a layer in which all items are alike (a first token's embedding) becomes zero.
+    """
+    values = states_ID.astype(np.float32)
+    values[used_I] -= values[used_I].mean(0)
+    spread = values[used_I].std()
+    values[used_I] /= spread if spread > SMALLEST_SPREAD else np.inf
+    values[~used_I] = 0
+    return values.astype(states_ID.dtype)
 
 
 class FinalSource:
