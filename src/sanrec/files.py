@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from sanrec.errors import ConfigError
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
@@ -46,6 +50,19 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Read a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_yaml(path: str | Path, what: str) -> dict[str, Any]:
+    """Read a yaml file of keys and values. Raises ConfigError, calling the file a `what` file, where it is none."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such {what} file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid yaml: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected keys and values, found {type(values).__name__}")
+    return values
 
 
 def sha256(path: str | Path) -> str:

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sanrec.artifacts import default_settings
 from sanrec.backbones.registry import BACKBONES
 from sanrec.config import CHANNELS, Backbone, Config, Corpus, Dataset, Frozen, Study, validate
 from sanrec.data.registry import CORPORA, DATASETS, STUDIES
 from sanrec.errors import ConfigError, unknown
+from sanrec.files import read_yaml
 from sanrec.methods import METHODS
 
 REGISTRIES: dict[str, tuple[type[Frozen], Mapping[str, Frozen]]] = {
@@ -29,15 +28,7 @@ def load_config(source: str | Path | Mapping[str, Any] | None = None) -> Config:
     if source is None or isinstance(source, Mapping):
         values, where = dict(source or {}), "config"
     else:
-        where = str(source)
-        try:
-            values = yaml.safe_load(Path(source).read_text(encoding="utf-8")) or {}
-        except FileNotFoundError:
-            raise ConfigError(f"{where}: no such config file") from None
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{where}: not valid yaml: {error}") from None
-        if not isinstance(values, dict):
-            raise ConfigError(f"{where}: expected keys and values, found {type(values).__name__}")
+        values, where = read_yaml(source, "config"), str(source)
     for key, (record, builtin) in REGISTRIES.items():
         given = values.get(key) or {}
         if not isinstance(given, Mapping):

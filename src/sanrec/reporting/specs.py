@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, model_validator
 
 from sanrec import artifacts
 from sanrec.artifacts import Run
 from sanrec.config import Config, Frozen, validate
 from sanrec.errors import ConfigError
+from sanrec.files import read_yaml
 
 Metric = Annotated[str, Field(pattern=r"^(HR|NDCG|MRR)@(5|10|20)$")]
 Statistic = Literal["users", "items", "interactions", "content"]
@@ -106,14 +106,7 @@ class TableSpec(Frozen):
 
 def load_table(path: str | Path) -> TableSpec:
     """Read a table's declaration. Raises ConfigError for what is no table, with the nearest valid key."""
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such table file") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid yaml: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected keys and values, found {type(values).__name__}")
+    values = read_yaml(path, "table")
     return validate(TableSpec, values, str(path))
 
 
