@@ -139,7 +139,7 @@ def test_a_deleted_artifact_is_made_again_by_its_path(finished):
 
 def test_methods_that_no_table_shows_yet_train_too(finished):
     folder, _ = finished
-    inputs = "title+cover+title"
+    inputs = "title+title+cover"
     runs = [f"results/demo/runs/{model}/{inputs}/default/seed=0/metrics.json" for model in ("frozen", "indsan")]
     make(folder, *runs)
     assert all(read_json(folder / run)["test"]["users"] > 0 for run in runs)
