@@ -116,7 +116,7 @@ def store_of(manifest: str) -> str:
 
 
 def parse_inputs(config: Config, dataset: str, text: str) -> tuple[Input, ...]:
-    """The towers' sources that `text` names: letters (`TIVA`) or channels joined by + (`title@bert-large+cover`).
+    """The towers' sources that `text` names: letters (`TIVA`) or channels joined by + (`title@bert-base+cover`).
 
     Raises ConfigError for an unknown letter, channel or backbone, for a backbone of another modality, for a channel
     that the data set has no backbone for, and for a spelling that is not the canonical one.
