@@ -28,8 +28,8 @@ DEMO_SETTINGS = {
 # 300 unique items), where cached states fit far more.
 EMBEDDED = {model: {"batch_size": 64} for model in ("full", "adapter", "lora")}
 
-# All of the demo's items are in every batch, and the backbones read them anew in each step: with 512 users the data set of
-# 3,065 takes as many steps an epoch as its half does with 256.
+# All of the demo's items are in every batch, and the backbones read them anew in each step: with 512 users the whole
+# data set takes as many steps an epoch as its half does with 256.
 DEMO_EMBEDDED = {model: {"batch_size": 512} for model in ("full", "adapter", "lora")}
 
 CORPORA = {
