@@ -1,12 +1,14 @@
 """One training run from its artifacts to its files: metrics.json, ranks.parquet, history.csv, model.safetensors."""
 
+import csv
 import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -76,9 +78,11 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
         about = json.dumps({"run": run.folder, "fingerprint": fingerprint}, sort_keys=True)
         save_file(progress.best_weights, temporary, {"sanrec": about})
     with atomic(folder / "ranks.parquet") as temporary:
-        rank_table(sequences, ranks).to_parquet(temporary, index=False)
-    with atomic(folder / "history.csv") as temporary:
-        pd.DataFrame(progress.epochs).to_csv(temporary, index=False)
+        pq.write_table(rank_table(sequences, ranks), temporary)
+    with atomic(folder / "history.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(progress.epochs[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(progress.epochs)
     metrics = summary(config, run, sequences, progress, ranks, model, device, fingerprint)
     write_json(folder / "metrics.json", metrics)
     (folder / STATE_FILE).unlink(missing_ok=True)
@@ -111,10 +115,11 @@ def rank_split(
     return rank_targets(states, items, as_tensor(targets), (as_tensor(offsets), as_tensor(seen))).numpy()
 
 
-def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray]) -> pd.DataFrame:
+def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray]) -> pa.Table:
     """Columns user (original id), split, rank; users in the data set's order."""
-    parts = [pd.DataFrame({"user": sequences.users, "split": s, "rank": r.astype(np.int32)}) for s, r in ranks.items()]
-    return pd.concat(parts, ignore_index=True)
+    users = pa.array(np.tile(sequences.users, len(ranks)), pa.string())
+    splits = pa.array(np.repeat(list(ranks), sequences.user_count), pa.string())
+    return pa.table({"user": users, "split": splits, "rank": np.concatenate(list(ranks.values())).astype(np.int32)})
 
 
 def summary(
