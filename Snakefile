@@ -1,9 +1,9 @@
-# One DAG from raw media to every table: see docs/ and `config.yaml`.
+# One DAG from raw media to every table and figure: see docs/ and `config.yaml`.
 #
 #     snakemake results/table3.csv --cores
 #
-# A person reads workflow/rules/ in the order of the data: corpora, backbones, stores, runs, tables. Each rule calls one
-# `sanrec` subcommand; the line it ran stands at the head of its log and also works by hand.
+# A person reads workflow/rules/ in the order of the data: corpora, backbones, stores, runs, tables, figures. Each rule
+# calls one `sanrec` subcommand; the line it ran stands at the head of its log and also works by hand.
 
 import os
 import sys
@@ -23,6 +23,7 @@ configfile: "config.yaml"
 
 CONFIG = needs.settle(config)
 TABLES = needs.tables(os.path.join(workflow.basedir, "workflow", "tables"))
+FIGURES = needs.figures(os.path.join(workflow.basedir, "workflow", "figures"))
 
 
 wildcard_constraints:
@@ -34,11 +35,13 @@ wildcard_constraints:
     inputs=r"[^/]+",
     variant=r"[^/]+",
     seed=r"0|[1-9]\d*",
+    machine=r"[^/]+",
 
 
 rule all:
     input:
         [f"results/{name}.csv" for name in TABLES],
+        [f"results/{name}.svg" for name in FIGURES],
 
 
 include: "workflow/rules/corpora.smk"
@@ -46,3 +49,4 @@ include: "workflow/rules/backbones.smk"
 include: "workflow/rules/stores.smk"
 include: "workflow/rules/runs.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"

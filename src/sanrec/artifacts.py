@@ -6,6 +6,7 @@
     results/checkpoints/{backbone}.json                beside the folder it vouches for
     results/{dataset}/interactions.parquet             a data set, and its statistics.json
     results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/metrics.json
+    results/{dataset}/efficiency/{machine}.json        time, memory and parameters of Table 4's rows on one machine
 
 One run has one path: a setting equal to its default is never written, and inputs that are the data set's own are
 letters. A path that says the same in another way is refused, naming the right one.
@@ -51,9 +52,24 @@ class Run:
         return f"{ROOT}/{self.dataset}/runs/{self.model}/{self.inputs_text}/{self.variant}/seed={self.seed}"
 
     @property
+    def system(self) -> str:
+        """What is trained, whatever the data and the seed: `crossan/TIVA/default`."""
+        return f"{self.model}/{self.inputs_text}/{self.variant}"
+
+    @property
     def metrics(self) -> str:
         """The file written last: a run is finished when it is there."""
         return f"{self.folder}/metrics.json"
+
+    @property
+    def weights(self) -> str:
+        """The weights of the best epoch."""
+        return f"{self.folder}/model.safetensors"
+
+    @property
+    def information(self) -> str:
+        """The mutual information between the run's towers (CROSSAN, Table 1)."""
+        return f"{self.folder}/information.json"
 
     @property
     def ranks(self) -> str:
@@ -89,6 +105,19 @@ def statistics(dataset: str) -> str:
 def popularity(dataset: str) -> str:
     """Path of the scores of popularity alone."""
     return f"{ROOT}/{dataset}/popularity.json"
+
+
+def efficiency(dataset: str, machine: str) -> str:
+    """Path of the times, memory and parameters measured on one machine."""
+    return f"{ROOT}/{dataset}/efficiency/{machine}.json"
+
+
+def parse_efficiency(path: str) -> tuple[str, str]:
+    """The data set and the machine that the path of a measurement names."""
+    match = re.search(rf"(?:^|/){ROOT}/([^/]+)/efficiency/([^/]+)\.json$", path)
+    if not match:
+        raise ConfigError(f"'{path}' is no measurement: expected {ROOT}/DATASET/efficiency/MACHINE.json")
+    return match[1], match[2]
 
 
 def checkpoint(backbone: str) -> str:
@@ -267,6 +296,11 @@ def parse_run(config: Config, path: str) -> Run:
     return run(config, dataset, model, inputs_text, variant, int(seed))
 
 
+def reads_inputs(this: Run) -> bool:
+    """Whether the run has the backbones in its training steps: because it tunes them, or because nothing is cached."""
+    return method(this.model).reads == "inputs" or not this.settings.cached
+
+
 def run_needs(config: Config, this: Run) -> list[str]:
     """The artifacts that a run reads: its data set, and each source's hidden states, or inputs and checkpoints."""
     corpus = config.find("corpus", config.find("dataset", this.dataset).corpus)
@@ -274,7 +308,7 @@ def run_needs(config: Config, this: Run) -> list[str]:
     name = config.datasets[this.dataset].corpus
     needs = [interactions(this.dataset)]
     for source in dict.fromkeys(this.inputs):
-        if method(this.model).reads == "inputs":
+        if reads_inputs(this):
             needs += [inputs(name, source.channel, source.backbone), checkpoint(source.backbone)]
         else:
             needs.append(hidden(name, source.channel, source.backbone))

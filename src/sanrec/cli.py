@@ -107,6 +107,31 @@ def train(config: Config, args: argparse.Namespace) -> None:
         print(f"{path}: test " + ", ".join(f"{k} {v:.4f}" for k, v in metrics["test"].items() if k.endswith("@10")))
 
 
+def count(config: Config, args: argparse.Namespace) -> None:
+    """Print the trainable parameters of runs by part; nothing need be made or downloaded before."""
+    from sanrec.training.count import describe_count
+
+    print("\n".join(describe_count(config, artifacts.parse_run(config, path)) for path in args.runs))
+
+
+def efficiency(config: Config, args: argparse.Namespace) -> None:
+    """Measure time, memory and parameters of every row of the tables given, on this machine, one process per row."""
+    from sanrec.reporting.specs import load_table, measured_runs
+    from sanrec.training.efficiency import measure_efficiency
+
+    dataset, machine = artifacts.parse_efficiency(args.output)
+    runs = measured_runs(config, dataset, [load_table(path) for path in args.specs])
+    measure_efficiency(config, dataset, runs, machine)
+
+
+def measure(config: Config, args: argparse.Namespace) -> None:
+    """Time some epochs of one run in this very process; `efficiency` calls it for each row."""
+    from sanrec.files import write_json
+    from sanrec.training.efficiency import measure_run
+
+    write_json(args.output, measure_run(config, artifacts.parse_run(config, args.run)))
+
+
 def popularity(config: Config, args: argparse.Namespace) -> None:
     """Score a data set by popularity alone: the floor that every method must beat."""
     from sanrec.data.interactions import load_sequences
@@ -125,6 +150,14 @@ def table(config: Config, args: argparse.Namespace) -> None:
     from sanrec.reporting.tables import make_table
 
     make_table(config, load_table(args.spec), args.reference, args.output.removesuffix(".csv"))
+
+
+def figure(config: Config, args: argparse.Namespace) -> None:
+    """Draw a figure, as svg and png with its numbers as csv, from its runs."""
+    from sanrec.reporting.figure_specs import load_figure
+    from sanrec.reporting.figures import make_figure
+
+    make_figure(config, load_figure(args.spec), args.output.removesuffix(".svg"))
 
 
 def schema(config: Config, args: argparse.Namespace) -> None:
@@ -152,8 +185,12 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "inputs": (inputs, ("corpus", "channel", "backbone")),
     "media-report": (media_report, ("corpus",)),
     "train": (train, ("runs+",)),
+    "count": (count, ("runs+",)),
+    "efficiency": (efficiency, ("output", "specs+")),
+    "measure": (measure, ("run", "output")),
     "popularity": (popularity, ("dataset",)),
     "table": (table, ("spec", "reference", "output")),
+    "figure": (figure, ("spec", "output")),
     "schema": (schema, ()),
     "config-page": (config_page, ()),
 }

@@ -78,12 +78,23 @@ class Settings(Frozen):
     """Epochs without a better validation HR@10 before training stops."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass: auto is bfloat16 autocast on a GPU and float32 on a CPU."""
+    cached: bool = True
+    """Whether hidden states are read from their store; false runs the frozen backbones anew in every step, as the
+    papers' uncached rows do: the same numbers but for rounding, at another price."""
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> "Settings":
         if self.recommender_width % self.user_heads:
             raise ValueError(
                 f"recommender_width={self.recommender_width} does not divide by user_heads={self.user_heads}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _only_stored_states_are_standardized(self) -> "Settings":
+        if self.standardize and not self.cached:
+            raise ValueError(
+                "standardize=true needs the mean over all items, so cached=true; set standardize=false too"
             )
         return self
 
@@ -170,6 +181,9 @@ class Backbone(Frozen):
     """Items per chunk of the stores; fewer where an item is dear. A batch never crosses a chunk."""
     batch_size: Count = 64
     """Items per forward pass of extraction."""
+    architecture: dict[str, Any] = {}
+    """The checkpoint's transformers configuration, `model_type` and what differs from that class' defaults: with it,
+    parameters are counted and speed is measured without a download."""
     license: str = "unknown"
     """Licence of the weights, as the repository states it."""
 
@@ -185,6 +199,10 @@ class Study(Frozen):
     """Data sets of IISAN-Versa's Table I, in its order."""
     seeds: tuple[NonNegativeInt, ...] = (0,)
     """One training run per seed."""
+    figure_seeds: tuple[NonNegativeInt, ...] | None = None
+    """Seeds of the figures, whose error bars are over them; by default those of the tables."""
+    points: dict[str, tuple[float, ...]] = {}
+    """The values at which each sweep of the figures is run, by the sweep's name: another value is another point."""
 
 
 class Threads(Frozen):
@@ -196,6 +214,15 @@ class Threads(Frozen):
     """Training. Another number gives other last bits."""
 
 
+class Timing(Frozen):
+    """How time and memory are measured (CROSSAN's Table 4): each row trains so many epochs in a process of its own."""
+
+    warm_up: NonNegativeInt = 1
+    """Epochs before the clock counts: they fill caches and allocators."""
+    repeats: Count = 3
+    """Epochs that are timed; their median is the figure, their least and most its spread."""
+
+
 class Config(Frozen):
     """Everything that sanrec is told: the registries, widened and overridden by config.yaml."""
 
@@ -203,10 +230,15 @@ class Config(Frozen):
     """The study that the tables are made for."""
     seeds: tuple[NonNegativeInt, ...] | None = None
     """Seeds, in place of the study's."""
+    machine: str = Field("auto", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the machine on which times and memory are measured (CROSSAN's Table 4), part of the measurement's path;
+    auto takes it from the GPU or processor. On a cluster: a name for its nodes."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Where models run: auto takes a GPU if there is one."""
     threads: Threads = Threads()
     """CPU threads per job."""
+    timing: Timing = Timing()
+    """How times and memory are measured."""
     studies: dict[str, Study] = {}
     """Studies by name."""
     corpora: dict[str, Corpus] = {}
@@ -225,9 +257,11 @@ class Config(Frozen):
 
     @property
     def chosen_study(self) -> Study:
-        """The study named by `study`, with `seeds` in place of its own where given."""
+        """The study named by `study`, with `seeds` in place of its own where given, for tables and figures."""
         study = self.find("study", self.study, "config key 'study'")
-        return study if self.seeds is None else study.model_copy(update={"seeds": self.seeds})
+        if self.seeds is not None:
+            return study.model_copy(update={"seeds": self.seeds, "figure_seeds": self.seeds})
+        return study if study.figure_seeds is not None else study.model_copy(update={"figure_seeds": study.seeds})
 
 
 def validate(model: type[Frozen], values: Mapping[str, Any], where: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 TOWERS = (
     "adapter_width", "fusion", "top_k", "activation", "layers", "blocks", "standardize", "adapter_learning_rate",
+    "cached",
 )  # fmt: skip
 COMMON = (
     "recommender_width", "user_blocks", "user_heads", "dropout",

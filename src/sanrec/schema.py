@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sanrec.config import Backbone, Config, Corpus, Dataset, Download, Settings, Study, Threads
+from sanrec.config import Backbone, Config, Corpus, Dataset, Download, Settings, Study, Threads, Timing
 
 
 def config_schema() -> str:
@@ -30,7 +30,7 @@ method's name, and into a run's path (`adapter_width=64,fusion=concat`). This pa
 def config_page() -> str:
     """Every key of every record as a Markdown page, from the models' own docstrings."""
     parts = [PAGE_HEAD]
-    for model in (Config, Threads, Study, Corpus, Download, Dataset, Settings, Backbone):
+    for model in (Config, Threads, Timing, Study, Corpus, Download, Dataset, Settings, Backbone):
         rows = []
         for name, field in model.model_fields.items():
             default = "required" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"

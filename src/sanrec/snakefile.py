@@ -15,8 +15,11 @@ from sanrec import artifacts
 from sanrec.config import CHANNELS, Config
 from sanrec.errors import ConfigError, unknown
 from sanrec.files import write_text
+from sanrec.hardware import machine_of
 from sanrec.load import load_config
-from sanrec.reporting.specs import TableSpec, load_table, needs_of
+from sanrec.reporting import figure_specs
+from sanrec.reporting.figure_specs import FigureSpec, load_figure
+from sanrec.reporting.specs import TableSpec, load_table, measured_runs, needs_of
 
 
 def settle(values: Mapping[str, Any], folder: str = ".snakemake/sanrec") -> Config:
@@ -139,8 +142,8 @@ def checkpoint_record(config: Config, backbone: str) -> str:
 
 
 def backbone_record(config: Config, backbone: str) -> str:
-    """The part of a backbone's record that its stores depend on: all but the licence (batch size: in the last bits)."""
-    return config.find("backbone", backbone).model_dump_json(exclude={"license"})
+    """The part of a backbone's record that its stores depend on: all but descriptions (batch size: in last bits)."""
+    return config.find("backbone", backbone).model_dump_json(exclude={"license", "architecture"})
 
 
 def run_of(config: Config, wildcards: Any) -> artifacts.Run:
@@ -175,6 +178,56 @@ def table_study(config: Config) -> str:
 def table_needs(config: Config, spec: TableSpec) -> list[str]:
     """What a table is made from."""
     return needs_of(config, spec)
+
+
+def figures(folder: str | Path) -> dict[str, FigureSpec]:
+    """The figures declared below a folder, by the name under `results/`: `figure5`, `iisan-versa/figure1`."""
+    root = Path(folder)
+    return {
+        path.relative_to(root).with_suffix("").as_posix(): load_figure(path) for path in sorted(root.rglob("*.yaml"))
+    }
+
+
+def figure_study(config: Config) -> str:
+    """What of the config a figure shows beside its runs: the study, its points, and its data sets' names."""
+    study = config.chosen_study
+    titles = {name: config.find("dataset", name).title for name in (*study.datasets, *study.versa_datasets)}
+    return json.dumps([config.study, study.model_dump(exclude={"seeds"}), titles])
+
+
+def figure_needs(config: Config, spec: FigureSpec) -> list[str]:
+    """What a figure is drawn from."""
+    return figure_specs.figure_needs(config, spec)
+
+
+def efficiency_needs(config: Config, dataset: str, machine: str, specs: Iterable[TableSpec]) -> list[str]:
+    """What the rows read whose cost is measured on a data set. Raises ConfigError for another machine than this one."""
+    if machine != machine_of(config):
+        raise ConfigError(
+            f"results of machine '{machine}' cannot be made here: this is '{machine_of(config)}' (config key 'machine')"
+        )
+    needs = [path for run in measured_runs(config, dataset, specs) for path in artifacts.run_needs(config, run)]
+    return list(dict.fromkeys(needs))
+
+
+def efficiency_record(config: Config, dataset: str, specs: Iterable[TableSpec]) -> str:
+    """What of rows and config a measurement depends on: systems with all their settings, threads, and the timing."""
+    runs = {
+        run.system: run.settings.model_dump(mode="json", include=set(artifacts.method(run.model).valid_settings))
+        for run in measured_runs(config, dataset, specs)
+    }
+    return json.dumps([runs, config.threads.train, config.timing.model_dump()], sort_keys=True)
+
+
+def efficiency_specs(folder: str, specs: Mapping[str, TableSpec]) -> list[str]:
+    """The declarations of the tables that show costs."""
+    names = [name for name, spec in specs.items() if spec.kind == "efficiency"]
+    return [beside_snakefile(folder, f"workflow/tables/{name}.yaml") for name in names]
+
+
+def all_cores() -> int:
+    """The cores of this machine: a job that asks for them all has no other beside it."""
+    return os.cpu_count() or 1
 
 
 def beside_snakefile(folder: str, path: str) -> str:

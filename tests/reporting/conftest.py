@@ -19,13 +19,15 @@ def repository() -> Path:
 
 @pytest.fixture
 def write_run(tmp_path) -> Callable[..., Path]:
-    """Write the files of a run with these test ranks, as training leaves them; gives its folder."""
+    """Write the files of a run with these ranks (of the validation split all 1, if not given); gives its folder."""
 
-    def write(run: Run, ranks: Sequence[int], users: Sequence[str] | None = None) -> Path:
+    def write(
+        run: Run, ranks: Sequence[int], users: Sequence[str] | None = None, validation: Sequence[int] | None = None
+    ) -> Path:
         folder = tmp_path / run.folder
         folder.mkdir(parents=True, exist_ok=True)
         users = [f"u{n}" for n in range(len(ranks))] if users is None else list(users)
-        validation = np.ones(len(ranks), dtype=np.int32)
+        validation = np.asarray([1] * len(ranks) if validation is None else validation, dtype=np.int32)
         frame = pd.DataFrame(
             {
                 "user": users * 2,

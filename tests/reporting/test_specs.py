@@ -18,7 +18,7 @@ from sanrec.reporting.specs import (
     runs_of,
 )
 
-TABLES = ["table2", "table3", "iisan-versa/table1"]
+TABLES = ["table1", "table2", "table3", "table4", "table5", "table6", "table7", "iisan-versa/table1"]
 
 
 @pytest.fixture

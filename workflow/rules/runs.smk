@@ -43,3 +43,26 @@ rule popularity:
         version=STEPS["train"],
     shell:
         "python -m sanrec --log {log:q} popularity {wildcards.dataset:q}"
+
+
+rule efficiency:
+    # Time, memory and parameters of every row of Table 4 on this machine, in one call. It asks for all cores, so that
+    # nothing runs beside it: other jobs would be in its times.
+    input:
+        lambda w: needs.efficiency_needs(CONFIG, w.dataset, w.machine, TABLES.values()),
+    output:
+        "results/{dataset}/efficiency/{machine}.json",
+    log:
+        "results/logs/efficiency/{dataset}/{machine}.log",
+    conda:
+        "../../envs/train.yaml"
+    threads: needs.all_cores()
+    resources:
+        runtime=1440,
+        mem_mb=8000,
+    params:
+        version=STEPS["efficiency"],
+        rows=lambda w: needs.efficiency_record(CONFIG, w.dataset, TABLES.values()),
+        specs=needs.efficiency_specs(workflow.basedir, TABLES),
+    shell:
+        "python -m sanrec --log {log:q} efficiency {output:q} {params.specs:q}"

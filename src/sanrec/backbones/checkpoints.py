@@ -90,15 +90,13 @@ def load_backbone(
     transformers.utils.logging.set_verbosity_error()  # a task head that is left out is no news
     transformers.utils.logging.disable_progress_bar()
     try:
-        config = transformers.AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
-        model_class = transformers.MODEL_MAPPING[type(config)]
+        config = recorded_config(checkpoint)
+        options = _without_pooler(config)
     except (ValueError, KeyError) as error:
         raise DataError(
             f"{checkpoint.folder}: transformers {transformers.__version__} knows no model for its config.json "
             f"(model_type '{checkpoint.model_type}')"
         ) from error
-    # an unused pooler would count among the parameters
-    pooler = "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
     model, report = transformers.AutoModel.from_pretrained(
         checkpoint.folder,
         config=config,
@@ -106,7 +104,7 @@ def load_backbone(
         use_safetensors=True,
         dtype=getattr(torch, dtype),
         output_loading_info=True,
-        **({"add_pooling_layer": False} if pooler else {}),
+        **options,
     )
     unset = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
     if config.is_encoder_decoder:
@@ -120,6 +118,38 @@ def load_backbone(
     if checkpoint.is_decoder:
         model.config.use_cache = False  # nothing is generated
     return model.eval().to(device)
+
+
+def empty_backbone(manifest: str | Path, backbone: Backbone, name: str) -> "PreTrainedModel":
+    """The encoder without weights, on the meta device: to count its parameters.
+
+    Built from the checkpoint where there is one, else from the registry's `architecture`. Raises ConfigError where
+    there is neither, or where depth or width are not as the registry says.
+    """
+    import torch
+    import transformers
+
+    if Path(manifest).is_file():
+        config = recorded_config(open_checkpoint(manifest))
+    elif "model_type" in backbone.architecture:
+        config = transformers.AutoConfig.for_model(**backbone.architecture)
+    else:
+        raise ConfigError(
+            f"backbones.{name}: neither its checkpoint is here nor its architecture in the config, so its parameters "
+            f"cannot be counted; make the checkpoint with: snakemake {manifest} --cores"
+        )
+    check_shape(config, backbone, name)
+    with torch.device("meta"):
+        model = transformers.AutoModel.from_config(config, **_without_pooler(config))
+    return model.get_encoder() if config.is_encoder_decoder else model
+
+
+def _without_pooler(config: "PreTrainedConfig") -> dict[str, bool]:
+    """What leaves out a pooler, where the architecture has one: unused, it would count among the parameters."""
+    import transformers
+
+    signature = inspect.signature(transformers.MODEL_MAPPING[type(config)].__init__)
+    return {"add_pooling_layer": False} if "add_pooling_layer" in signature.parameters else {}
 
 
 def recorded_config(checkpoint: Checkpoint) -> "PreTrainedConfig":

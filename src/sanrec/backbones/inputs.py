@@ -93,6 +93,10 @@ class StoredInputs:
         """The integers of all items or of `rows`, by array name."""
         return {name: read_rows(array, rows) for name, array in self.arrays.items()}
 
+    def read_valid(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """USED or MISSING per item."""
+        return read_rows(self.group["valid"], rows)
+
     def reader(
         self, rows: np.ndarray, device: "torch.device | str" = "cpu", budget: int = IN_MEMORY_BYTES
     ) -> "Callable[[torch.Tensor], ModelInput]":

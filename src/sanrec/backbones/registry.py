@@ -13,6 +13,7 @@ BACKBONES = {
         pooling="first",
         blocks=12,
         width=768,
+        architecture={"model_type": "bert"},
         license="apache-2.0",
     ),
     "vit-base": Backbone(
@@ -24,6 +25,7 @@ BACKBONES = {
         width=768,
         chunk_rows=1024,
         batch_size=32,
+        architecture={"model_type": "vit"},
         license="apache-2.0",
     ),
     "videomae-base": Backbone(
@@ -35,6 +37,7 @@ BACKBONES = {
         width=768,
         chunk_rows=256,
         batch_size=4,
+        architecture={"model_type": "videomae"},
         license="cc-by-nc-4.0",
     ),
     "ast-audioset": Backbone(
@@ -46,6 +49,7 @@ BACKBONES = {
         width=768,
         chunk_rows=256,
         batch_size=4,
+        architecture={"model_type": "audio-spectrogram-transformer"},
         license="bsd-3-clause",
     ),
     "bert": Backbone(

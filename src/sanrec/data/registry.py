@@ -26,11 +26,13 @@ DEMO_SETTINGS = {
 
 # The papers take the largest batch that fits 48 GB: with BERT-base and ViT-base in each step that is 64 users (about
 # 300 unique items), where cached states fit far more.
-EMBEDDED = {model: {"batch_size": 64} for model in ("full", "adapter", "lora")}
+TUNING = ("full", "adapter", "lora")
+EMBEDDED = {model: {"batch_size": 64} for model in TUNING}
 
-# All of the demo's items are in every batch, and the backbones read them anew in each step: with 512 users the whole
-# data set takes as many steps an epoch as its half does with 256.
-DEMO_EMBEDDED = {model: {"batch_size": 512} for model in ("full", "adapter", "lora")}
+# All of the demo's items are in every batch, and the backbones read them anew in each step: the price of an epoch goes
+# by its steps. Three of them, on both data sets.
+DEMO_EMBEDDED = {model: {"batch_size": 1024} for model in TUNING}
+DEMO_HALF_EMBEDDED = {model: {"batch_size": 512} for model in TUNING}
 
 CORPORA = {
     "demo": Corpus(
@@ -74,7 +76,7 @@ DATASETS = {
         corpus="demo",
         pairs="demo-half_pairs.tsv",
         backbones=DEMO_BACKBONES,
-        settings=DEMO_SETTINGS,
+        settings=DEMO_SETTINGS | DEMO_HALF_EMBEDDED,
     ),
     "microlens-100k": Dataset(
         title="MicroLens-100K",
@@ -100,11 +102,22 @@ DATASETS = {
 }
 
 STUDIES = {
-    "demo": Study(title="Demo", datasets=("demo", "demo-half"), versa_datasets=("demo", "demo-half"), seeds=(0,)),
+    "demo": Study(
+        title="Demo",
+        datasets=("demo", "demo-half"),
+        versa_datasets=("demo", "demo-half"),
+        seeds=(0,),
+        figure_seeds=(0, 1, 2),
+        points={"adapter_width": (4, 16, 32, 128), "learning_rate": (1e-4, 5e-4, 2e-3, 1e-2)},
+    ),
     "paper": Study(
         title="Papers",
         datasets=("microlens-100k", "microlens-50k"),
         versa_datasets=("scientific", "microlens-100k"),
         seeds=(12345,),
+        points={
+            "adapter_width": (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192),
+            "learning_rate": (1e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
+        },
     ),
 }

@@ -13,8 +13,8 @@ from sanrec.evaluation.metrics import per_user
 from sanrec.evaluation.significance import LEVEL, holm, is_starred, mean_over_seeds, paired_t_test
 from sanrec.reporting import frame as f
 from sanrec.reporting.frame import Column, Table
-from sanrec.reporting.results import check_agreement, read_aligned_ranks, read_runs
-from sanrec.reporting.specs import TableSpec, datasets_of, paper_datasets, row_runs
+from sanrec.reporting.results import check_agreement, read_aligned_ranks, read_information, read_runs
+from sanrec.reporting.specs import INFORMATION, TableSpec, datasets_of, paper_datasets, row_runs
 
 Key = tuple[str, str]  # a row of the table: its label and its kind
 Cells = dict[Key, dict[Column, Any]]
@@ -30,9 +30,9 @@ def comparison_table(config: Config, table: TableSpec, reference: pd.DataFrame, 
         users[name] = _measure(config, table, name, titles[name], cells, root)
         if name in beside:
             _set_beside(table, titles[name], beside[name][0], reference, cells)
-    here = [(titles[name], metric) for name in names for metric in table.metrics]
-    there = [(beside[name][0], metric) for name in names if name in beside for metric in table.metrics]
-    both = [(titles[name], metric) for name in names if name in beside for metric in table.metrics]
+    here = [(titles[name], heading) for name in names for heading in table.headings]
+    there = [(beside[name][0], heading) for name in names if name in beside for heading in table.headings]
+    both = [(titles[name], heading) for name in names if name in beside for heading in table.headings]
     columns: list[Column] = [(f.LABEL, "", heading) for heading in ("row", "kind", "model", "inputs", "settings")]
     columns += [(f.OURS, *place) for place in here]
     columns += [(f.PAPER, *place) for place in there] + [(f.DIFFERENCE, *place) for place in both]
@@ -52,8 +52,7 @@ def _labels(table: TableSpec) -> Cells:
     """Every row of the table, in order, with what it is and no figure yet."""
     cells: Cells = {}
     for row in table.rows:
-        settings = ",".join(f"{name}={value}" for name, value in row.settings.items())
-        texts = {"model": row.model, "inputs": row.inputs, "settings": settings or "default"}
+        texts = {"model": row.model, "inputs": row.inputs, "settings": row.settings_text}
         cells[row.label, f.SYSTEM] = {(f.LABEL, "", heading): text for heading, text in texts.items()}
     for kind in (f.OF_OURS, f.OF_OTHER):
         for comparison in table.comparisons:
@@ -74,20 +73,35 @@ def _measure(config: Config, table: TableSpec, name: str, title: str, cells: Cel
         check_agreement(results.loc[folder], ranks[folder], folder)
     for metric in table.metrics:
         place = (title, metric)
-        means = {label: float(results.loc[some, metric].mean()) for label, some in folders.items()}
-        for label, some in folders.items():
-            cells[label, f.SYSTEM][f.OURS, *place] = means[label]
-            if len(some) > 1:
-                cells[label, f.SYSTEM][f.DEVIATION, *place] = float(results.loc[some, metric].std(ddof=1))
-        for comparison in table.comparisons:
-            for kind, value in relative(means[comparison.ours], means[comparison.other]).items():
-                cells[comparison.label, kind][f.OURS, *place] = value
+        means = _summarise(table, place, {label: results.loc[some, metric] for label, some in folders.items()}, cells)
         values = {
             label: mean_over_seeds([per_user(ranks[folder], metric) for folder in some])
             for label, some in folders.items()
         }
         _test(table, place, means, values, cells)
+    if table.information:
+        found = {
+            folder: read_information(Path(root) / folder / "information.json", table.information) for folder in every
+        }
+        for heading, estimate in INFORMATION.items():
+            estimates = {label: pd.Series([found[s][estimate] for s in some]) for label, some in folders.items()}
+            _summarise(table, (title, heading), estimates, cells)
     return len(aligned.users)
+
+
+def _summarise(
+    table: TableSpec, place: tuple[str, str], values: Mapping[str, pd.Series], cells: Cells
+) -> dict[str, float]:
+    """Fill in one column: each system's mean and deviation over seeds, and the relative improvements; the means."""
+    means = {label: float(over_seeds.mean()) for label, over_seeds in values.items()}
+    for label, over_seeds in values.items():
+        cells[label, f.SYSTEM][f.OURS, *place] = means[label]
+        if len(over_seeds) > 1:
+            cells[label, f.SYSTEM][f.DEVIATION, *place] = float(over_seeds.std(ddof=1))
+    for comparison in table.comparisons:
+        for kind, value in relative(means[comparison.ours], means[comparison.other]).items():
+            cells[comparison.label, kind][f.OURS, *place] = value
+    return means
 
 
 def _test(
@@ -115,7 +129,7 @@ def _test(
 
 def _set_beside(table: TableSpec, title: str, paper: str, reference: pd.DataFrame, cells: Cells) -> None:
     """Fill in the figures of one of the paper's data sets, and by how much ours differ."""
-    for metric in table.metrics:
+    for metric in table.headings:
         printed = {row: cell for (of, row, name), cell in reference.iterrows() if (of, name) == (paper, metric)}
         figures: dict[Key, float] = {}
         for label, kind in cells:
@@ -161,4 +175,4 @@ def _legend(
         lines.append("Holm's correction goes over the systems of a column, and over its improvements.")
     if beside:
         lines.append("Difference: ours - paper.")
-    return (*lines, *f.beside_notes(titles, beside))
+    return (*lines, *table.notes, *f.beside_notes(titles, beside))

@@ -1,7 +1,7 @@
 """The frame that a table's csv, md and html are all made from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ OURS = "ours"  # what was measured here: the mean over seeds, or a count
 PAPER = "paper"  # the paper's figure; the data set is the paper's
 DIFFERENCE = "difference"  # ours - paper
 DEVIATION = "sd"  # standard deviation over seeds
+LEAST, MOST = "min", "max"  # of repeated measurements, whose median is the figure
 STAR, PAPER_STAR = "star", "paper star"  # "*" or nothing
 AGAINST = "against"  # the row that a row was tested against
 P, HOLM = "p", "p Holm"
@@ -23,6 +24,7 @@ P, HOLM = "p", "p Holm"
 SYSTEM = "system"
 OF_OURS = "(ours - other) / ours"  # as both papers print it
 OF_OTHER = "(ours - other) / other"  # the usual one
+SAVED = "(other - ours) / other"  # of costs, as the paper prints it
 
 Column = tuple[str, str, str]
 
@@ -34,6 +36,10 @@ class Table:
     title: str
     frame: pd.DataFrame
     legend: tuple[str, ...]
+    decimals: Mapping[Column, int] = field(default_factory=dict)
+    """How many decimals people see in a column; 4 where it is not named."""
+    lowest_is_best: bool = False
+    """Whether the figures are costs."""
 
 
 def build(cells: Sequence[Mapping[Column, Any]], columns: Sequence[Column]) -> pd.DataFrame:

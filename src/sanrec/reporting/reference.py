@@ -28,7 +28,7 @@ def read_reference(path: str | Path, table: TableSpec) -> pd.DataFrame:
     known = {
         "dataset": [entry.paper for entry in table.beside],
         "row": labels or [""],
-        "metric": [*table.statistics, *table.metrics],
+        "metric": [*table.statistics, *table.headings],
         "star": ["", "*"],
     }
     for column, names in known.items():

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from sanrec import artifacts
+from sanrec.artifacts import Run
 from sanrec.errors import DataError
 from sanrec.evaluation.metrics import METRICS, metrics_from_ranks
 from sanrec.files import read_json
+from sanrec.reporting.specs import COSTS
 
 AGREE = 1e-6  # how far a metric may lie from what the run's ranks give: rounding, no more
 
@@ -42,18 +45,19 @@ def read_statistics(path: str | Path) -> dict[str, Any]:
     return values
 
 
-def read_metrics(folder: str | Path) -> dict[str, Any]:
-    """A run's metrics.json, with a seed and every test metric as a fraction. Raises DataError, naming the file."""
+def read_metrics(folder: str | Path, splits: Sequence[str] = ("test",)) -> dict[str, Any]:
+    """A run's metrics.json, with a seed and every metric of these splits, a fraction. Raises DataError, naming it."""
     path = Path(folder) / "metrics.json"
     values = _read_record(path)
-    test = values.get("test")
-    if not isinstance(test, Mapping):
-        raise DataError(f"{path}: holds no metrics of the test split under 'test'. {_remake(path)}")
-    for metric in METRICS:
-        value = test.get(metric)
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not 0 <= value <= 1:
-            raise DataError(f"{path}: test metric {metric} is to be a fraction, not {value!r}. {_remake(path)}")
+    for split in splits:
+        found = values.get(split)
+        if not isinstance(found, Mapping):
+            raise DataError(f"{path}: holds no metrics of the {split} split under '{split}'. {_remake(path)}")
+        for metric in METRICS:
+            value = found.get(metric)
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if not number or not 0 <= value <= 1:
+                raise DataError(f"{path}: {split} metric {metric} is to be a fraction, not {value!r}. {_remake(path)}")
     if not isinstance(values.get("seed"), int):
         raise DataError(f"{path}: 'seed' is to be a whole number, not {values.get('seed')!r}. {_remake(path)}")
     return values
@@ -77,6 +81,54 @@ def read_ranks(folder: str | Path, split: str = "test") -> pd.Series:
         user = ranks.index[ranks.index.duplicated()][0]
         raise DataError(f"{path}: user '{user}' has more than one rank of split '{split}'. {_remake(path)}")
     return ranks.astype(np.int32)
+
+
+def read_gate_logits(folder: str | Path, towers: int) -> NDArray[np.float32]:
+    """The logits [L, M, M + 1] of CROSSAN's gates between its M `towers`, the own hidden state's last.
+
+    Raises DataError, naming the file, for weights that are missing, unreadable or have no such gates.
+    """
+    path = Path(folder) / "model.safetensors"
+    keys = [f"item_encoder.gates.logits.{tower}" for tower in range(towers)]
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. {_remake(path)}")
+    try:
+        with safe_open(path, framework="numpy") as weights:
+            found = [weights.get_tensor(key) for key in keys]
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: holds no gates of {towers} towers: {error}. {_remake(path)}") from None
+    shapes = {logits.shape for logits in found}
+    if len(shapes) != 1 or len(found[0].shape) != 2 or found[0].shape[1] != towers + 1:
+        raise DataError(f"{path}: gates of {towers} towers have shape [L, {towers + 1}], not {shapes}. {_remake(path)}")
+    return np.stack(found, axis=1)
+
+
+def read_costs(dataset: str, machine: str, runs: Iterable[Run], root: str | Path = ".") -> dict[str, Any]:
+    """What was measured of a data set's `runs` on a machine, the runs' part by `Run.system` under `runs`.
+
+    Raises DataError, naming the file, where it is missing or malformed, lacks a run or has it with other settings, and
+    where its content is another machine's or data set's than its path says: figures of two machines are never mixed.
+    """
+    path = Path(root) / artifacts.efficiency(dataset, machine)
+    record = _read_record(path)
+    for key, asked in (("dataset", dataset), ("machine", machine)):
+        if record.get(key) != asked:
+            raise DataError(f"{path}: was measured for {key} {record.get(key)!r}, not for '{asked}'. {_remake(path)}")
+    if missing := {"hardware", "memory", "timing", "runs"} - record.keys():
+        raise DataError(f"{path}: lacks {', '.join(sorted(missing))}. {_remake(path)}")
+    found = record["runs"]
+    for run in runs:
+        cost = found.get(run.system) if isinstance(found, Mapping) else None
+        if not isinstance(cost, Mapping):
+            raise DataError(f"{path}: holds no measurement of {run.system}. {_remake(path)}")
+        names = set(artifacts.method(run.model).valid_settings)
+        if cost.get("settings") != run.settings.model_dump(mode="json", include=names):
+            raise DataError(f"{path}: {run.system} was measured with other settings than it has now. {_remake(path)}")
+        seconds = cost.get("seconds")
+        for value in [*map(cost.get, COSTS.values()), *(seconds if isinstance(seconds, list) and seconds else [None])]:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise DataError(f"{path}: a cost of {run.system} is {value!r}, which is no number. {_remake(path)}")
+    return record
 
 
 def read_runs(folders: Iterable[str | Path], root: str | Path = ".") -> pd.DataFrame:
@@ -105,6 +157,18 @@ def read_aligned_ranks(folders: Sequence[str | Path], root: str | Path = ".", sp
     if first is None:
         raise DataError("no runs to compare")
     return Ranks(tuple(first), np.stack(values))
+
+
+def read_information(path: str | Path, channels: Sequence[str]) -> dict[str, float]:
+    """Mutual information in nats between the towers of two channels, by estimate. Raises DataError, naming the file."""
+    pairs = _read_record(path).get("pairs")
+    pairs = pairs if isinstance(pairs, Mapping) else {}
+    for key in ("+".join(channels), "+".join(reversed(channels))):
+        if key in pairs:
+            return {name: float(estimate["value"]) for name, estimate in pairs[key].items()}
+    raise DataError(
+        f"{path}: has no towers {' and '.join(channels)}, only {', '.join(pairs) or 'none'}. {_remake(path)}"
+    )
 
 
 def check_agreement(metrics: Mapping[str, Any], ranks: NDArray[np.int32], folder: str) -> None:

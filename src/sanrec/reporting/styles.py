@@ -13,6 +13,7 @@ from sanrec.reporting import frame as f
 from sanrec.reporting.frame import Column, Table, flat
 
 NOTHING = "–"
+DECIMALS = 4  # of a metric
 HEADINGS = {f.OURS: "Measured here", f.PAPER: "Paper", f.DIFFERENCE: "Difference", f.P: "p (Holm)"}
 STYLE = """
 :root { color-scheme: light dark; }
@@ -97,10 +98,11 @@ def _figures(table: Table, frame: pd.DataFrame, name: str) -> Section:
     for place, column in enumerate(columns):
         for row in range(len(frame)):
             share = systems is not None and not systems[row]
-            texts.iat[row, place] = _cell(frame.iloc[row], column, share)
+            texts.iat[row, place] = _cell(frame.iloc[row], column, share, table.decimals.get(column, DECIMALS))
         if systems is not None and column[0] != f.DIFFERENCE:
             values = frame[column].where(systems)
-            for mark, value in zip(("best", "second"), sorted(values.dropna().unique(), reverse=True), strict=False):
+            ordered = sorted(values.dropna().unique(), reverse=not table.lowest_is_best)
+            for mark, value in zip(("best", "second"), ordered, strict=False):
                 marks.iloc[(values == value).to_numpy(), place] = mark
     return Section(table.title, texts, marks)
 
@@ -119,8 +121,8 @@ def _tests(frame: pd.DataFrame) -> Section:
     return Section("Paired t-tests: p, with Holm's correction in brackets", texts, texts.map(lambda _: ""))
 
 
-def _cell(row: pd.Series, column: Column, share: bool) -> str:
-    """A cell's text: counts with thousands marked, metrics with 4 decimals, improvements in percent, a star behind."""
+def _cell(row: pd.Series, column: Column, share: bool, decimals: int) -> str:
+    """A cell's text: thousands marked, so many decimals, the spread, improvements in percent, a star behind."""
     block, dataset, heading = column
     value = row[column]
     if pd.isna(value):
@@ -132,9 +134,15 @@ def _cell(row: pd.Series, column: Column, share: bool) -> str:
         return format(int(value), f"{sign},")
     if share:
         return f"{100 * value:+.2f}" + (" points" if block == f.DIFFERENCE else "%") + _star(row, column)
-    deviation = row.get((f.DEVIATION, dataset, heading)) if block == f.OURS else None
-    spread = "" if deviation is None or pd.isna(deviation) else f" ± {deviation:.4f}"
-    return f"{value:{sign}.4f}{spread}" + _star(row, column)
+    number = f",.{decimals}f"
+    spread = ""
+    if block == f.OURS:
+        deviation, least, most = (row.get((b, dataset, heading)) for b in (f.DEVIATION, f.LEAST, f.MOST))
+        if deviation is not None and pd.notna(deviation):
+            spread = f" ± {deviation:{number}}"
+        elif least is not None and pd.notna(least):
+            spread = f" ({least:{number}}–{most:{number}})"
+    return f"{value:{sign}{number}}{spread}" + _star(row, column)
 
 
 def _star(row: pd.Series, column: Column) -> str:

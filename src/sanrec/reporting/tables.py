@@ -5,6 +5,7 @@ from pathlib import Path
 from sanrec.config import Config
 from sanrec.files import write_text
 from sanrec.reporting.comparison import comparison_table
+from sanrec.reporting.efficiency import efficiency_table
 from sanrec.reporting.frame import Table, flat
 from sanrec.reporting.reference import read_reference
 from sanrec.reporting.specs import TableSpec
@@ -19,7 +20,7 @@ def gather(config: Config, table: TableSpec, reference_csv: str | Path, root: st
     set's counts or the reference is missing, malformed, or does not fit the others.
     """
     reference = read_reference(reference_csv, table)
-    kinds = {"statistics": statistics_table, "comparison": comparison_table}
+    kinds = {"statistics": statistics_table, "comparison": comparison_table, "efficiency": efficiency_table}
     return kinds[table.kind](config, table, reference, root)
 
 

@@ -66,6 +66,46 @@ def encode_histories(
     return torch.cat(states)
 
 
+def adam(model: Recommender, settings: Settings) -> torch.optim.Adam:
+    """Adam without weight decay, as both papers have it, in one fused pass over the parameters."""
+    return torch.optim.Adam(model.parameter_groups(settings), fused=True)
+
+
+def train_epoch(
+    model: Recommender,
+    source: ItemSource,
+    sequences: np.ndarray,
+    log_popularity: Tensor,
+    optimizer: torch.optim.Optimizer,
+    settings: Settings,
+    seed: int,
+    epoch: int,
+    device: torch.device,
+) -> tuple[float, float]:
+    """Every user once, in the order of `seed` and `epoch`: the mean loss over steps, and the seconds it took.
+
+    `sequences` [U, S + 1] are left-padded training sequences, `log_popularity` [items + 1] lies on the device. Raises
+    SanrecError for a loss that is no number.
+    """
+    torch.manual_seed(seed * 1_000_003 + epoch)  # dropout of a resumed run is that of an undisturbed one
+    model.train()
+    steps = -(-len(sequences) // settings.batch_size)
+    started, total = time.perf_counter(), torch.zeros((), device=device)
+    for batch in epoch_batches(sequences, settings.batch_size, seed, epoch):
+        batch = batch.to(device)
+        with autocast(settings, device):
+            loss = training_loss(model, source, batch, log_popularity)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total += loss.detach()
+    mean_loss = total.item() / steps  # waits for the device, so that the time is the whole epoch's
+    seconds = time.perf_counter() - started
+    if not np.isfinite(mean_loss):
+        raise SanrecError(f"the loss is {mean_loss} in epoch {epoch}: try a smaller learning rate")
+    return mean_loss, seconds
+
+
 def fit(
     model: Recommender,
     source: ItemSource,
@@ -84,39 +124,22 @@ def fit(
     `validate` scores the model as it is. State is written after every epoch; a run that was killed goes on
     from there and ends with the same weights as one that was not.
     """
-    groups = model.parameter_groups(settings)
-    # One fused pass over the parameters; Adam without weight decay, as both papers have it.
-    optimizer = torch.optim.Adam(groups, fused=True)
+    optimizer = adam(model, settings)
     progress = load_progress(state_file, model, optimizer, fingerprint) or Progress()
     log_p = torch.from_numpy(log_popularity).float().to(device)
-    steps = -(-len(sequences) // settings.batch_size)
     with bar(total=settings.max_epochs, initial=len(progress.epochs), unit="epoch", desc="training") as shown:
         while not stopped(progress, settings):
             epoch = len(progress.epochs) + 1
-            torch.manual_seed(seed * 1_000_003 + epoch)  # dropout of a resumed run is that of an undisturbed one
-            model.train()
-            started, total = time.perf_counter(), torch.zeros((), device=device)
-            for batch in epoch_batches(sequences, settings.batch_size, seed, epoch):
-                batch = batch.to(device)
-                with autocast(settings, device):
-                    loss = training_loss(model, source, batch, log_p)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                total += loss.detach()
-            mean_loss = total.item() / steps  # waits for the device, so that the time is the whole epoch's
-            seconds = time.perf_counter() - started
-            if not np.isfinite(mean_loss):
-                raise SanrecError(f"the loss is {mean_loss} in epoch {epoch}: try a smaller learning rate")
+            loss, seconds = train_epoch(model, source, sequences, log_p, optimizer, settings, seed, epoch, device)
             scores = validate()
-            progress.epochs.append({"epoch": epoch, "loss": mean_loss, "seconds": seconds, **scores})
+            progress.epochs.append({"epoch": epoch, "loss": loss, "seconds": seconds, **scores})
             if scores["HR@10"] > progress.best_score:
                 progress.best_score, progress.best_epoch = scores["HR@10"], epoch
                 progress.best_weights = trained_weights(model)
             progress.peak_memory = max(progress.peak_memory, peak_memory(device))
             save_progress(state_file, model, optimizer, progress, fingerprint)
             shown.set_postfix(
-                loss=f"{mean_loss:.4f}", HR10=f"{scores['HR@10']:.4f}", best=progress.best_epoch, refresh=False
+                loss=f"{loss:.4f}", HR10=f"{scores['HR@10']:.4f}", best=progress.best_epoch, refresh=False
             )
             shown.update()
     return progress

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import torch
 
+from sanrec.hardware import processor_name
+
 LIBRARIES = ("sanrec", "torch", "transformers", "peft", "numpy", "pandas", "zarr", "scipy")
+PROCESS = Path("/proc/self/status")  # Linux alone has it
 
 
 def reset_peak_memory(device: torch.device) -> None:
@@ -23,6 +26,10 @@ def peak_memory(device: torch.device) -> int:
     """Most bytes held: by the GPU's allocator since the reset, or by this process since its start."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if PROCESS.exists():  # rusage would also count what the process that started this one held at that moment
+        for line in PROCESS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -32,13 +39,7 @@ def machine_name(device: torch.device) -> str:
     """The GPU's name, or the processor's with the number of threads used."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    return f"{name}, {torch.get_num_threads()} of {os.cpu_count()} threads"
+    return f"{processor_name()}, {torch.get_num_threads()} of {os.cpu_count()} threads"
 
 
 def versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,27 +14,22 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sanrec import artifacts
-from sanrec.artifacts import Input, Run
+from sanrec.artifacts import Run
 from sanrec.backbones.extract import chosen_device
-from sanrec.backbones.store import USED
-from sanrec.config import CHANNELS, Config
+from sanrec.config import Config
 from sanrec.data.interactions import load_sequences
 from sanrec.data.split import Held, Sequences, log_popularity
-from sanrec.errors import ConfigError
 from sanrec.evaluation.metrics import metrics_from_ranks
 from sanrec.evaluation.ranking import rank_targets
 from sanrec.files import atomic, read_json, sha256, write_json
 from sanrec.methods import METHODS
-from sanrec.models.layerdrop import kept_layers
-from sanrec.models.registry import POSITIONS, Recommender, Shape, trainable_parameters
+from sanrec.models.registry import POSITIONS, Recommender, trainable_parameters
 from sanrec.training.checkpoint import Progress, load_weights
+from sanrec.training.loading import load_source
 from sanrec.training.loop import encode_histories, encode_items, fit, stopped
 from sanrec.training.machine import machine_name, reset_peak_memory, versions
-from sanrec.training.sources import FinalSource, HiddenSource, InputSource, ItemSource, standardized
+from sanrec.training.sources import ItemSource
 from sanrec.versions import STEPS
-
-if TYPE_CHECKING:
-    from sanrec.backbones.store import HiddenStates
 
 STATE_FILE = "training-state.safetensors"  # removed when the run is finished
 OUTPUTS = ("metrics.json", "ranks.parquet", "history.csv", "model.safetensors")
@@ -55,9 +50,7 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
     torch.set_num_threads(config.threads.train)
     device = chosen_device(config.device)
     sequences = load_sequences(artifacts.interactions(run.dataset))
-    torch.manual_seed(run.seed)  # the starting weights
-    source, shape = load_source(config, run, sequences, device)
-    model = Recommender(run.model, shape, run.settings).to(device)
+    source, model = untrained(config, run, sequences, device)
     reset_peak_memory(device)
     progress = fit(
         model,
@@ -87,6 +80,13 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
     write_json(folder / "metrics.json", metrics)
     (folder / STATE_FILE).unlink(missing_ok=True)
     return metrics
+
+
+def untrained(config: Config, run: Run, sequences: Sequences, device: torch.device) -> tuple[ItemSource, Recommender]:
+    """The run's source of items, and its model with the starting weights that the seed gives."""
+    source, shape = load_source(config, run, sequences, device)
+    torch.manual_seed(run.seed)
+    return source, Recommender(run.model, shape, run.settings).to(device)
 
 
 def finished_metrics(folder: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -175,67 +175,3 @@ def run_fingerprint(config: Config, run: Run) -> str:
         "needs": {path: sha256(path) for path in artifacts.run_needs(config, run)},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def load_source(config: Config, run: Run, sequences: Sequences, device: torch.device) -> tuple[ItemSource, Shape]:
-    """What the run's item encoder reads, for the data set's items in their order, and the shape it is built for.
-
-    Raises StoreError where a store was made by other settings than the config has now.
-    """
-    rows = sequences.item_rows[1:]
-    loaders = {"hidden": _load_hidden, "final": _load_final, "inputs": _load_inputs}
-    return loaders[METHODS[run.model].reads](config, run, rows, device)
-
-
-def _modalities(run: Run) -> tuple[str, ...]:
-    return tuple(CHANNELS[source.channel] for source in run.inputs)
-
-
-def _hidden_states(config: Config, run: Run, source: Input) -> "HiddenStates":
-    """A source's hidden states, refused where they were made by other settings than the config has now."""
-    from sanrec.backbones.extract import expected_settings
-    from sanrec.backbones.store import open_hidden
-
-    names = config.datasets[run.dataset].corpus, source.channel, source.backbone
-    return open_hidden(artifacts.hidden(*names), expected_settings(config, *names))
-
-
-def _load_hidden(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    stores = [_hidden_states(config, run, source) for source in run.inputs]
-    kept = [kept_layers(store.layers - 1, run.settings.layers, run.settings.blocks) for store in stores]
-    widths = tuple(store.width for store in stores)
-    if len(set(widths)) > 1:
-        named = ", ".join(f"{s.channel} {w}" for s, w in zip(run.inputs, widths, strict=True))
-        raise ConfigError(f"{run.folder}: its towers need backbones of one width, not {named}")
-    dtype = torch.float32 if any(store.dtype == np.float32 for store in stores) else torch.float16
-    # Filled layer by layer, so that loading takes no more than the bank itself and one layer.
-    bank_LMID = torch.empty(len(kept[0]), len(stores), len(rows), widths[0], dtype=dtype, device=device)
-    for channel, (store, layers) in enumerate(zip(stores, kept, strict=True)):
-        for place, layer in enumerate(layers):
-            states_ID = store.read_layers([layer], rows)[:, 0]
-            if run.settings.standardize:
-                states_ID = standardized(states_ID, store.read_valid(rows) == USED)
-            bank_LMID[place, channel] = torch.from_numpy(states_ID)
-    return HiddenSource(bank_LMID), Shape(_modalities(run), widths, layers=len(kept[0]))
-
-
-def _load_final(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    stores = [_hidden_states(config, run, source) for source in run.inputs]
-    finals = [torch.from_numpy(store.read_final(rows)).to(device) for store in stores]
-    return FinalSource(finals), Shape(_modalities(run), tuple(f.shape[1] for f in finals), layers=1)
-
-
-def _load_inputs(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    from sanrec.backbones.checkpoints import load_backbone
-    from sanrec.backbones.inputs import expected_input_settings, open_inputs
-
-    readers, backbones = [], []
-    for source in run.inputs:
-        names = config.datasets[run.dataset].corpus, source.channel, source.backbone
-        store = open_inputs(artifacts.inputs(*names), expected_input_settings(config, *names))
-        readers.append(store.reader(rows, device))
-        backbones.append(load_backbone(artifacts.checkpoint(source.backbone), device))
-    poolings = tuple(config.backbones[source.backbone].pooling for source in run.inputs)
-    widths = tuple(b.config.hidden_size for b in backbones)
-    at_once = min(config.backbones[source.backbone].batch_size for source in run.inputs)
-    return InputSource(len(rows), readers, at_once), Shape(_modalities(run), widths, 1, poolings, backbones)

@@ -1,16 +1,18 @@
-"""What an item encoder reads, by item: cached hidden states, the frozen last state, or model-ready inputs.
+"""What an item encoder reads, by item: hidden states, cached or not, the frozen last state, or model-ready inputs.
 
 Shapes: L kept layers, M channels, I items, n items asked for, D width.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sanrec.backbones.conversion import ModelInput
+from sanrec.backbones.pooling import pool
 
 
 class ItemSource(Protocol):
@@ -37,8 +39,12 @@ class HiddenSource:
 
     def gather(self, items: Tensor) -> Tensor:
         """[L, M, n, D] in float32, or bfloat16 under autocast."""
-        dtype = torch.bfloat16 if torch.is_autocast_enabled(items.device.type) else torch.float32
-        return self.bank.index_select(2, items - 1).to(dtype)
+        return self.bank.index_select(2, items - 1).to(working_type(items.device))
+
+
+def working_type(device: torch.device) -> torch.dtype:
+    """What towers compute in: float32, or bfloat16 under autocast."""
+    return torch.bfloat16 if torch.is_autocast_enabled(device.type) else torch.float32
 
 
 def standardized(states_ID: np.ndarray, used_I: np.ndarray) -> np.ndarray:
@@ -54,6 +60,51 @@ def standardized(states_ID: np.ndarray, used_I: np.ndarray) -> np.ndarray:
     values[used_I] /= spread if spread > SMALLEST_SPREAD else np.inf
     values[~used_I] = 0
     return values.astype(states_ID.dtype)
+
+
+@dataclass(frozen=True)
+class FrozenBackbone:
+    """One channel's backbone, run on model-ready inputs whenever items are asked for."""
+
+    reader: Callable[[Tensor], ModelInput]
+    """From places [n] among the items to the forward pass' keyword arguments, with the real tokens."""
+    model: nn.Module
+    pooling: str
+    kept: tuple[int, ...]
+    """The hidden states that feed the towers, 0 being the embeddings."""
+    used: Tensor
+    """[I] which items have the medium; the others' states are zeros, as in the store."""
+    at_once: int
+    """Most items of a forward pass."""
+
+    @torch.no_grad()
+    def hidden(self, places: Tensor) -> Tensor:
+        """Pooled hidden states [L, n, D] in float32."""
+        self.model.eval()
+        parts = []
+        for some in places.split(self.at_once):
+            kwargs, mask = self.reader(some)
+            states = self.model(**kwargs, output_hidden_states=True).hidden_states
+            parts.append(torch.stack([pool(states[layer], mask, self.pooling) for layer in self.kept]))
+        return torch.cat(parts, 1).masked_fill(~self.used[places][:, None], 0)
+
+
+class UncachedSource:
+    """What `HiddenSource` gives, from frozen backbones that run anew in each step (the papers' uncached rows).
+
+    The same numbers but for rounding: stored states went through float16 (one part in 2,048) after a pass in float32;
+    here the pass has the step's own arithmetic, and a text's neighbours, up to whose length it is padded, are others.
+    Nothing is kept for a backward pass, so items go through in groups of `at_once`, and memory stays that of one group.
+    """
+
+    def __init__(self, channels: Sequence[FrozenBackbone]) -> None:
+        self.channels = list(channels)
+        self.items = len(self.channels[0].used)
+        self.at_once = min(channel.at_once for channel in self.channels)
+
+    def gather(self, items: Tensor) -> Tensor:
+        """[L, M, n, D] in float32, or bfloat16 under autocast."""
+        return torch.stack([c.hidden(items - 1) for c in self.channels], 1).to(working_type(items.device))
 
 
 class FinalSource:

@@ -1,0 +1,77 @@
+"""Trainable parameters of a run by part, without its stores, and without allocating a weight."""
+
+from sanrec import artifacts
+from sanrec.artifacts import Run
+from sanrec.backbones.checkpoints import empty_backbone
+from sanrec.config import CHANNELS, Config
+from sanrec.models.layerdrop import kept_layers
+from sanrec.models.registry import Recommender, Shape, on_meta
+
+PARTS = {
+    "intra_logits": "gates",
+    "inter_logits": "gates",
+    "read_out.heads": "heads",
+    "read_out.fusion": "fusion",
+}  # parts of an item encoder that are not called by their module's name
+
+
+def count_parameters(config: Config, run: Run) -> dict[str, int]:
+    """How many numbers training changes in each part of the run's model, item encoder first, user encoder last.
+
+    The backbones' depth and width are the registry's. Raises ConfigError where a tuned backbone's architecture is not
+    known (see `empty_backbone`), or has other than the registry's.
+    """
+    model = on_meta(lambda: Recommender(run.model, planned_shape(config, run), run.settings))
+    counts: dict[str, int] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            part = _part(name, run)
+            counts[part] = counts.get(part, 0) + parameter.numel()
+    return counts
+
+
+def planned_shape(config: Config, run: Run) -> Shape:
+    """What the run's item encoder will be built for, its tuned backbones on the meta device."""
+    records = [config.find("backbone", source.backbone) for source in run.inputs]
+    modalities = tuple(CHANNELS[source.channel] for source in run.inputs)
+    widths = tuple(record.width for record in records)
+    if artifacts.method(run.model).reads == "inputs":
+        pairs = zip(run.inputs, records, strict=True)
+        backbones = [empty_backbone(artifacts.checkpoint(s.backbone), record, s.backbone) for s, record in pairs]
+        return Shape(modalities, widths, 1, tuple(record.pooling for record in records), backbones)
+    layers = {len(kept_layers(record.blocks, run.settings.layers, run.settings.blocks)) for record in records}
+    return Shape(modalities, widths, max(layers))
+
+
+def describe_count(config: Config, run: Run) -> str:
+    """The counts as lines of text, with their sum, and what the paper counts beyond it."""
+    counts = count_parameters(config, run)
+    lines = [(part, f"{count:,}") for part, count in [*counts.items(), ("trainable", sum(counts.values()))]]
+    first, second = (max(len(line[place]) for line in lines) for place in (0, 1))
+    text = [run.folder, *(f"  {part:<{first}}  {count:>{second}}" for part, count in lines)]
+    return "\n".join([*text, *(f"  {note}" for note in notes(run))])
+
+
+def notes(run: Run) -> list[str]:
+    """Where the count is not the paper's, and why."""
+    if run.model != "crossan" or run.settings.fusion != "momef":
+        return []
+    e = run.settings.recommender_width
+    unused = 2 * e * e + e
+    return [
+        f"The paper's count is {unused:,} higher: exactly one Linear({2 * e}, {e}), which its Eq. 6 has no use for."
+    ]
+
+
+def _part(name: str, run: Run) -> str:
+    """The part of the model that a parameter is in, as `adapters` or `title@bert-base`."""
+    owner, _, rest = name.partition(".")
+    if owner == "user_encoder":
+        return "user encoder"
+    child, _, below = rest.partition(".")
+    if child == "backbones":
+        source = run.inputs[int(below.partition(".")[0])]
+        return f"{source.channel}@{source.backbone}"
+    if child == "read_out":
+        child = f"read_out.{below.partition('.')[0]}"
+    return PARTS.get(child, child)
