@@ -107,6 +107,15 @@ def train(config: Config, args: argparse.Namespace) -> None:
         print(f"{path}: test " + ", ".join(f"{k} {v:.4f}" for k, v in metrics["test"].items() if k.endswith("@10")))
 
 
+def information(config: Config, args: argparse.Namespace) -> None:
+    """Estimate the mutual information between the towers of a finished run."""
+    from sanrec.training.information import measure_information
+
+    found = measure_information(config, artifacts.parse_run(config, args.run))
+    for pair, estimates in found["pairs"].items():
+        print(f"{args.run}: {pair} " + ", ".join(f"{name} {e['value']:.4f} nats" for name, e in estimates.items()))
+
+
 def count(config: Config, args: argparse.Namespace) -> None:
     """Print the trainable parameters of runs by part; nothing need be made or downloaded before."""
     from sanrec.training.count import describe_count
@@ -185,6 +194,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "inputs": (inputs, ("corpus", "channel", "backbone")),
     "media-report": (media_report, ("corpus",)),
     "train": (train, ("runs+",)),
+    "information": (information, ("run",)),
     "count": (count, ("runs+",)),
     "efficiency": (efficiency, ("output", "specs+")),
     "measure": (measure, ("run", "output")),

@@ -17,6 +17,7 @@ from sanrec.errors import ConfigError, unknown
 from sanrec.files import write_text
 from sanrec.hardware import machine_of
 from sanrec.load import load_config
+from sanrec.methods import METHODS
 from sanrec.reporting import figure_specs
 from sanrec.reporting.figure_specs import FigureSpec, load_figure
 from sanrec.reporting.specs import TableSpec, load_table, measured_runs, needs_of
@@ -160,6 +161,11 @@ def run_settings(config: Config, wildcards: Any) -> str:
     return f"{this.settings.model_dump_json(include=set(names))} {pooling}"
 
 
+def tuning_methods() -> list[str]:
+    """The methods that train parts of the backbones, and so run them in every step."""
+    return [name for name, method in METHODS.items() if method.reads == "inputs"]
+
+
 def tables(folder: str | Path) -> dict[str, TableSpec]:
     """The tables declared below a folder, by the name under `results/`: `table3`, `iisan-versa/table1`."""
     root = Path(folder)
@@ -238,6 +244,11 @@ def beside_snakefile(folder: str, path: str) -> str:
 def one_of(names: Iterable[str]) -> str:
     """A regular expression for exactly these names."""
     return "|".join(re.escape(name) for name in sorted(names)) or r"(?!)"
+
+
+def other_than(names: Iterable[str]) -> str:
+    """A regular expression for every name without a slash but these, as a folder."""
+    return rf"(?!(?:{one_of(names)})/)[^/]+"
 
 
 def none_of(names: Iterable[str]) -> str:

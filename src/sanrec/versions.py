@@ -12,6 +12,7 @@ STEPS = {
     "inputs": 1,
     "extract": 1,
     "train": 1,
+    "information": 1,
     "efficiency": 1,
     "table": 1,
     "figure": 1,

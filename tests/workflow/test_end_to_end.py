@@ -110,9 +110,27 @@ def test_each_log_holds_the_line_that_works_by_hand(finished):
     assert again.returncode == 0, again.stderr
 
 
+def test_tables_of_ablations_mutual_information_and_a_figure(finished):
+    folder, _ = finished
+    targets = ["results/table1.csv", "results/table6.csv", "results/figure4.svg"]
+    make(folder, *targets, "--config", "seeds=[0]")
+    table = pd.read_csv(folder / "results/table1.csv").set_index(["row", "kind"])
+    for estimate in ("Mutual information", "Mutual information (KSG)"):
+        assert table.loc[["INDSAN", "CROSSAN"], f"Demo {estimate}"].iloc[:2].notna().all()
+    rows = pd.read_csv(folder / "results/table6.csv")
+    assert rows.loc[rows["kind"] == "system", "Demo HR@10"].notna().sum() == 3
+    gates = pd.read_csv(folder / "results/figure4.csv")
+    assert gates.groupby(["tower", "layer"])["weight"].sum().round(5).eq(1).all()
+    assert (folder / "results/figure4.png").stat().st_size > 10_000
+
+
 def test_another_seed_trains_its_own_runs_alone(finished):
     folder, _ = finished
-    assert planned(folder, "results/table3.csv", "--config", "seeds=[0,1]") == {"train": 22, "table": 1}
+    assert planned(folder, "results/table3.csv", "--config", "seeds=[0,1]") == {
+        "train": 16,
+        "train_backbones": 6,
+        "table": 1,
+    }
 
 
 def test_a_changed_setting_retrains_what_it_touches(finished):
@@ -179,6 +197,30 @@ def test_what_is_cached_equals_what_the_backbones_give_in_training(finished, mon
     for cached, uncached in zip(stored.gather(items), run, strict=True):
         assert cached.abs().max() > 0.1
         torch.testing.assert_close(cached, uncached, rtol=2e-3, atol=2e-3)  # half precision, and other padding
+
+
+def test_backbones_in_every_step_train_as_their_stored_states(finished):
+    """All four modalities, the broken video among them; stored states differ by their half precision alone."""
+    folder, _ = finished
+    runs = [folder / f"results/demo/runs/crossan/TIVA/{variant}/seed=0" for variant in ("default", "cached=false")]
+    make(folder, str((runs[1] / "metrics.json").relative_to(folder)))
+    cached, uncached = (pd.read_csv(run / "history.csv")["loss"].to_numpy() for run in runs)
+    assert uncached == pytest.approx(cached, rel=2e-3)
+    assert not (uncached == cached).all()
+
+
+def test_costs_are_measured_together_for_table_4(finished):
+    folder, _ = finished
+    quick = ("--config", 'timing={"warm_up": 0, "repeats": 1}')
+    make(folder, "results/table4.csv", *quick)
+    table = pd.read_csv(folder / "results/table4.csv").set_index(["row", "kind"])
+    systems = table.xs("system", level="kind")
+    assert len(systems) == 8
+    assert (systems[["Demo TT", "Demo GM", "Demo TP"]] > 0).all(axis=None)
+    assert systems["Demo TPME"].between(0, 1).all()
+    assert planned(folder, "results/table4.csv", *quick) == {}
+    assert planned(folder, "results/table4.csv", *quick, "seeds=[1]") == {"table": 1}  # costs hang on no seed
+    assert planned(folder, "results/table4.csv", "--config", "machine=another") == {"efficiency": 1, "table": 1}
 
 
 @pytest.mark.parametrize("model", ["crossan", "lora"])

@@ -13,6 +13,8 @@ rule train:
         "results/logs/train/{dataset}/{model}/{inputs}/{variant}/seed={seed}.log",
     benchmark:
         "results/benchmarks/train/{dataset}/{model}/{inputs}/{variant}/seed={seed}.tsv"
+    wildcard_constraints:
+        model=needs.other_than(needs.tuning_methods()),
     conda:
         "../../envs/train.yaml"
     threads: CONFIG.threads.train
@@ -24,6 +26,36 @@ rule train:
         settings=lambda w: needs.run_settings(CONFIG, w),
     shell:
         "python -m sanrec --log {log:q} train {output.metrics:q}"
+
+
+use rule train as train_backbones with:
+    # The same for methods that run the backbones in every step. These are the long ones: they start first, so that no
+    # core waits for the last of them at the end.
+    wildcard_constraints:
+        model=needs.one_of(needs.tuning_methods()),
+    priority: 10
+
+
+rule information:
+    # The mutual information between the towers of a trained run.
+    input:
+        lambda w: artifacts.run_needs(CONFIG, needs.run_of(CONFIG, w)),
+        metrics="results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/metrics.json",
+        weights="results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/model.safetensors",
+    output:
+        "results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/information.json",
+    log:
+        "results/logs/information/{dataset}/{model}/{inputs}/{variant}/seed={seed}.log",
+    conda:
+        "../../envs/train.yaml"
+    threads: CONFIG.threads.train
+    resources:
+        runtime=60,
+        mem_mb=8000,
+    params:
+        version=STEPS["information"],
+    shell:
+        "python -m sanrec --log {log:q} information {output:q}"
 
 
 rule popularity:

@@ -19,7 +19,7 @@ DEMO_SETTINGS = {
         "adapter_learning_rate": 2e-3,
         "backbone_learning_rate": 1e-4,
         "batch_size": 256,
-        "max_epochs": 25,
+        "max_epochs": 20,
         "patience": 5,
     },
 }

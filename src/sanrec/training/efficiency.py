@@ -112,8 +112,9 @@ def _stream(stream: TextIO) -> TextIO | None:
 
 
 def libraries(run: Run) -> list[str]:
-    """What is imported for a run's backbones when they are first used."""
-    return ["transformers"] * artifacts.reads_inputs(run) + ["peft"] * (run.model == "lora")
+    """What a run imports on its way: stores, torch's first optimizer, backbones, and LoRA."""
+    always = ["zarr", "torch._dynamo"]
+    return always + ["transformers"] * artifacts.reads_inputs(run) + ["peft"] * (run.model == "lora")
 
 
 def measure_run(config: Config, run: Run) -> dict[str, Any]:

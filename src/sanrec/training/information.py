@@ -1,0 +1,142 @@
+"""Mutual information between the towers of a finished run (CROSSAN, 3 and Table 1), over all items of its data set.
+
+Shapes: M channels, I items, D width of the backbones.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from sanrec import artifacts
+from sanrec.artifacts import Input, Run
+from sanrec.backbones.extract import chosen_device
+from sanrec.backbones.store import USED, open_store, read_rows
+from sanrec.config import Config
+from sanrec.data.interactions import load_sequences
+from sanrec.errors import DataError, SanrecError
+from sanrec.evaluation.donsker_varadhan import EtaDV, cross_fitted
+from sanrec.evaluation.nearest_neighbours import Neighbours, nearest_neighbours
+from sanrec.files import write_json
+from sanrec.methods import METHODS
+from sanrec.models.registry import Recommender
+from sanrec.training.checkpoint import load_weights
+from sanrec.training.machine import versions
+from sanrec.training.run import run_fingerprint, untrained
+from sanrec.training.sources import ItemSource
+from sanrec.versions import STEPS
+
+SEED = 0  # of the estimators, the same for every run: two runs over the same items have the same items held out
+
+
+def measure_information(config: Config, run: Run) -> dict[str, Any]:
+    """Estimate the information that every two towers share, in nats, and write it as the run's information.json.
+
+    A tower's representation is the output of its last adapter [I, D], in float32. Of a pair, items that lack one of the
+    two media are left out. IISAN's towers are its channels' own; its inter-modal tower belongs to none. Raises
+    SanrecError for a method without towers or fewer than two, and for outputs that are not finite; DataError
+    where the run is not trained, its weights are another's, or too few items are left.
+    """
+    refuse_without_towers(run)
+    torch.set_num_threads(config.threads.train)
+    fingerprint, weights = own_weights(config, run)
+    device = chosen_device(config.device)
+    sequences = load_sequences(artifacts.interactions(run.dataset))
+    source, model = untrained(config, run, sequences, device)
+    load_weights(model, weights)
+    towers_MID = last_outputs(model, source, device)[: len(run.inputs)]
+    if not np.isfinite(towers_MID).all():
+        raise SanrecError(f"{run.weights}: its towers give values that are no numbers; train it at a smaller rate")
+    used_MI = np.stack([used_items(config, run, s, sequences.item_rows[1:]) for s in run.inputs])
+    recipes = {"eta_dv": EtaDV(), "ksg": Neighbours()}
+    names = tower_names(run.inputs)
+    pairs = {}
+    for one, other in combinations(range(len(names)), 2):
+        both = used_MI[one] & used_MI[other]
+        name = f"{names[one]}+{names[other]}"
+        check_items(run, name, int(both.sum()), max(recipe.fewest_items for recipe in recipes.values()))
+        sides = towers_MID[one][both], towers_MID[other][both]
+        found = {
+            "eta_dv": cross_fitted(*sides, recipes["eta_dv"], SEED),
+            "ksg": nearest_neighbours(*sides, recipes["ksg"], SEED),
+        }
+        pairs[name] = {estimate: asdict(information) for estimate, information in found.items()}
+    record = {
+        "run": run.folder,
+        "unit": "nats",
+        "items": towers_MID.shape[1],
+        "width": towers_MID.shape[2],
+        "missing": {name: int((~used).sum()) for name, used in zip(names, used_MI, strict=True)},
+        "pairs": pairs,
+        "estimators": {name: {**asdict(recipe), "seed": SEED} for name, recipe in recipes.items()},
+        "config_hash": fingerprint,
+        "step_version": STEPS["information"],
+        "versions": {**versions(), "scikit-learn": version("scikit-learn")},
+    }
+    write_json(run.information, record)
+    return record
+
+
+def refuse_without_towers(run: Run) -> None:
+    """Raise SanrecError for a method that has no tower per channel, or a run with one channel."""
+    if METHODS[run.model].reads != "hidden":
+        having = ", ".join(name for name, method in METHODS.items() if method.reads == "hidden")
+        raise SanrecError(f"{run.folder}: {METHODS[run.model].title} has no side adapter towers; these have: {having}")
+    if len(run.inputs) < 2:
+        raise SanrecError(f"{run.folder}: mutual information is between two towers, and it has one: ask for TI, say")
+
+
+def own_weights(config: Config, run: Run) -> tuple[str, Mapping[str, torch.Tensor]]:
+    """The run's fingerprint and its weights. Raises DataError where there are none, or they are of other inputs."""
+    fingerprint = run_fingerprint(config, run)
+    again = f"Train it: snakemake {run.metrics} --cores"
+    if not Path(run.weights).is_file():
+        raise DataError(f"{run.weights}: no such file. {again}")
+    try:
+        with safe_open(run.weights, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("sanrec", "{}"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise DataError(f"{run.weights}: cannot be read ({error}). Delete it. {again}") from None
+    if about != {"run": run.folder, "fingerprint": fingerprint}:
+        raise DataError(f"{run.weights}: trained from other data or settings than there are now. Delete it. {again}")
+    return fingerprint, weights
+
+
+@torch.inference_mode()
+def last_outputs(model: Recommender, source: ItemSource, device: torch.device) -> np.ndarray:
+    """What the last adapters of all towers give for every item [M, I, D], in float32 also on a GPU."""
+    model.eval()
+    items = torch.arange(1, source.items + 1, device=device)
+    parts = [model.item_encoder.towers(source.gather(some)).float().cpu() for some in items.split(source.at_once)]
+    return torch.cat(parts, dim=1).numpy()
+
+
+def used_items(config: Config, run: Run, source: Input, rows: np.ndarray) -> np.ndarray:
+    """Which items [I] have the medium of a source: the others' states are zeros, which is no content."""
+    place = artifacts.inputs if artifacts.reads_inputs(run) else artifacts.hidden
+    store = open_store(place(config.datasets[run.dataset].corpus, source.channel, source.backbone))
+    return read_rows(store["valid"], rows) == USED
+
+
+def tower_names(inputs: tuple[Input, ...]) -> list[str]:
+    """The channels; with its backbone, a channel that is seen twice; numbered, what is still the same."""
+    channels = [source.channel for source in inputs]
+    names = [s.channel if channels.count(s.channel) == 1 else f"{s.channel}@{s.backbone}" for s in inputs]
+    return [
+        f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
+        for place, name in enumerate(names)
+    ]
+
+
+def check_items(run: Run, pair: str, items: int, fewest: int) -> None:
+    """Raise DataError where too few items have both media."""
+    if items < fewest:
+        raise DataError(f"{run.folder}: {items} items have both media of {pair}; at least {fewest} are needed")
