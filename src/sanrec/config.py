@@ -183,7 +183,7 @@ class Backbone(Frozen):
     """Items per forward pass of extraction."""
     architecture: dict[str, Any] = {}
     """The checkpoint's transformers configuration, `model_type` and what differs from that class' defaults: with it,
-    parameters are counted and speed is measured without a download."""
+    parameters are counted without a download."""
     license: str = "unknown"
     """Licence of the weights, as the repository states it."""
 
@@ -281,7 +281,8 @@ def validate(model: type[Frozen], values: Mapping[str, Any], where: str) -> Any:
                 before = [str(part) for part in complaint["loc"][:-1]]
                 lines.append(str(unknown("key", place, [".".join([*before, key]) for key in keys])))
             else:
-                lines.append(f"{place or 'value'}: {complaint['msg']}, not {complaint.get('input')!r}")
+                given = f", not {complaint.get('input')!r}" if place else ""  # else it is the whole record
+                lines.append(f"{place or 'value'}: {complaint['msg']}{given}")
         raise ConfigError(f"{where}: " + "; ".join(lines)) from None
 
 

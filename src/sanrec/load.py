@@ -38,6 +38,8 @@ def load_config(source: str | Path | Mapping[str, Any] | None = None) -> Config:
             if not isinstance(entry, Mapping):
                 raise ConfigError(f"{where}: {key}.{name} holds keys and values, not {type(entry).__name__}")
             base = builtin[name].model_dump() if name in builtin else {}
+            if isinstance(entry.get("points"), Mapping):  # one sweep's points leave the other sweeps' alone
+                entry = {**entry, "points": {**base.get("points", {}), **entry["points"]}}
             merged[name] = validate(record, {**base, **entry}, f"{where}: {key}.{name}")
         values[key] = merged
     config = validate(Config, values, where)

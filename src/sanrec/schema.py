@@ -34,7 +34,7 @@ def config_page() -> str:
         rows = []
         for name, field in model.model_fields.items():
             default = "required" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"
-            rows.append(f"| `{name}` | {default} | {field.description} |")
+            rows.append(f"| `{name}` | {default} | {' '.join((field.description or '').split())} |")
         summary = (model.__doc__ or "").strip().splitlines()[0]
         head = [f"## {model.__name__}", "", summary, "", "| key | default | |", "|---|---|---|"]
         parts.append("\n".join([*head, *rows, ""]))

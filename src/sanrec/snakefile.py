@@ -222,7 +222,7 @@ def efficiency_record(config: Config, dataset: str, specs: Iterable[TableSpec]) 
         run.system: run.settings.model_dump(mode="json", include=set(artifacts.method(run.model).valid_settings))
         for run in measured_runs(config, dataset, specs)
     }
-    return json.dumps([runs, config.threads.train, config.timing.model_dump()], sort_keys=True)
+    return json.dumps([runs, config.device, config.threads.train, config.timing.model_dump()], sort_keys=True)
 
 
 def efficiency_specs(folder: str, specs: Mapping[str, TableSpec]) -> list[str]:

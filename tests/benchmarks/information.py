@@ -11,7 +11,7 @@ Two kinds of pairs, each side of `dimension` columns:
               all; both sides are then rotated: nearer to what trained representations look like
 
 The information is -1/2 sum log(1 - rho^2). Per line: mean, bias and standard deviation over seeds, the mean of the
-standard errors that the estimator itself gave, and seconds per estimate on one thread.
+standard errors that the estimator itself gave, and processor seconds per estimate, on one thread.
 """
 
 import argparse
@@ -69,9 +69,9 @@ def lines(plan: tuple[tuple[str, int, tuple[int, ...], int], ...]) -> Iterator[s
                     found, seconds = [], []
                     for seed in range(seeds):
                         sides = gaussians(kind, items, dimension, nats, seed)
-                        started = time.perf_counter()
+                        started = time.process_time()
                         found.append(estimator(*sides, seed=seed))
-                        seconds.append(time.perf_counter() - started)
+                        seconds.append(time.process_time() - started)
                     values, errors = np.array([(information.value, information.spread) for information in found]).T
                     numbers = f"{values.mean():.3f} | {values.mean() - nats:+.3f} | {values.std(ddof=1):.3f}"
                     own = f"{errors.mean():.3f} | {np.mean(seconds):.1f}"

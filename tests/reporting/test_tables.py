@@ -62,7 +62,7 @@ GOLDEN = r"""# A small table
 - Study: Mine (mine). Test split of Demo (8 users); full ranking; fractions, not percent.
 - Mean ± standard deviation over seeds 0, 1. Best of a column in bold, second underlined.
 - \* on a system: better than the best row of the other methods in that very column, p \< 0.05 in a paired two-sided t-test over users (metric averaged over seeds), before correction.
-- Relative improvement is given as the paper prints it, (ours - other) / ours, and as is usual, (ours - other) / other; the paper's figures of the second kind are computed from its table. Text+Image: CROSSAN (T+I) over IISAN (T+I). \* on an improvement: the same test between these two.
+- Relative improvement is given as the papers define it, (ours - other) / ours, and as is usual, (ours - other) / other; the paper's figures of the second kind are computed from its table. Text+Image: CROSSAN (T+I) over IISAN (T+I). \* on an improvement: the same test between these two.
 - Holm's correction goes over the systems of a column, and over its improvements.
 - Difference: ours - paper.
 - Demo is not the paper's Paper-100K: its figures stand beside for orientation only.

@@ -158,8 +158,8 @@ def cross_fitted(x_ID: ArrayLike, y_ID: ArrayLike, recipe: EtaDV | None = None, 
 
     The mean over folds of the bound on held-out items, all of which are held out once; the spread is the folds'
     standard deviation over the root of their number. It can fall below 0 by chance; a value beyond the logarithm
-    of the number of items is not to be trusted. The same arrays, recipe and seed give the same value. Raises ValueError for
-    arrays that do not fit together, are not finite, or have too few items.
+    of the number of items is not to be trusted. The same arrays, recipe and seed give the same value. Raises
+    ValueError for arrays that do not fit together, are not finite, or have too few items.
     """
     recipe = recipe or EtaDV()
     sides = prepared(x_ID, y_ID, recipe.components, recipe.fewest_items, recipe.most_items, seed)

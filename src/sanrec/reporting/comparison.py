@@ -31,8 +31,11 @@ def comparison_table(config: Config, table: TableSpec, reference: pd.DataFrame, 
         if name in beside:
             _set_beside(table, titles[name], beside[name][0], reference, cells)
     here = [(titles[name], heading) for name in names for heading in table.headings]
-    there = [(beside[name][0], heading) for name in names if name in beside for heading in table.headings]
-    both = [(titles[name], heading) for name in names if name in beside for heading in table.headings]
+    printed = set(reference.index.get_level_values("metric"))
+    theirs = [heading for heading in table.headings if heading in table.metrics or heading in printed]
+    there = [(beside[name][0], heading) for name in names if name in beside for heading in theirs]
+    # estimates of mutual information by other means are not to be subtracted
+    both = [(titles[name], m) for name in names if name in beside for m in theirs if m in table.metrics]
     columns: list[Column] = [(f.LABEL, "", heading) for heading in ("row", "kind", "model", "inputs", "settings")]
     columns += [(f.OURS, *place) for place in here]
     columns += [(f.PAPER, *place) for place in there] + [(f.DIFFERENCE, *place) for place in both]
@@ -165,11 +168,13 @@ def _legend(
             f"p < {LEVEL} in a paired two-sided t-test over users (metric averaged over seeds), before correction."
         )
     if table.comparisons:
+        pairs = [c for c in table.comparisons if c.ours not in c.label or c.other not in c.label]
+        named = "; ".join(f"{c.label}: {c.ours} over {c.other}" for c in pairs)
         lines.append(
-            f"Relative improvement is given as the paper prints it, {f.OF_OURS}, and as is usual, {f.OF_OTHER}; "
+            f"Relative improvement is given as the papers define it, {f.OF_OURS}, and as is usual, {f.OF_OTHER}; "
             "the paper's figures of the second kind are computed from its table. "
-            + "; ".join(f"{c.label}: {c.ours} over {c.other}" for c in table.comparisons)
-            + ". * on an improvement: the same test between these two."
+            + (f"{named}. " if named else "")
+            + "* on an improvement: the same test between these two."
         )
     if table.significance or table.comparisons:
         lines.append("Holm's correction goes over the systems of a column, and over its improvements.")

@@ -165,7 +165,10 @@ def read_information(path: str | Path, channels: Sequence[str]) -> dict[str, flo
     pairs = pairs if isinstance(pairs, Mapping) else {}
     for key in ("+".join(channels), "+".join(reversed(channels))):
         if key in pairs:
-            return {name: float(estimate["value"]) for name, estimate in pairs[key].items()}
+            try:
+                return {name: float(estimate["value"]) for name, estimate in pairs[key].items()}
+            except (AttributeError, KeyError, TypeError, ValueError):
+                raise DataError(f"{path}: '{key}' holds no estimates with a value. {_remake(path)}") from None
     raise DataError(
         f"{path}: has no towers {' and '.join(channels)}, only {', '.join(pairs) or 'none'}. {_remake(path)}"
     )

@@ -109,7 +109,7 @@ def _figures(table: Table, frame: pd.DataFrame, name: str) -> Section:
 
 def _tests(frame: pd.DataFrame) -> Section:
     """Both p of every row that was tested; the first line says against which row the systems were."""
-    columns = [column for column in frame.columns if column[0] == f.P]
+    columns = [column for column in frame.columns if column[0] == f.P and frame[column].notna().any()]
     systems = frame[f.LABEL, "", "kind"] == f.SYSTEM
     rows: dict[str, list[str]] = {}
     if systems.any():

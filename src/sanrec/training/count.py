@@ -7,6 +7,7 @@ from sanrec.config import CHANNELS, Config
 from sanrec.models.layerdrop import kept_layers
 from sanrec.models.registry import Recommender, Shape, on_meta
 
+PAPERS_CROSSAN = 24_741_456  # trainable parameters of CROSSAN (T+I+V+A), its Table 4
 PARTS = {
     "intra_logits": "gates",
     "inter_logits": "gates",
@@ -49,15 +50,15 @@ def describe_count(config: Config, run: Run) -> str:
     lines = [(part, f"{count:,}") for part, count in [*counts.items(), ("trainable", sum(counts.values()))]]
     first, second = (max(len(line[place]) for line in lines) for place in (0, 1))
     text = [run.folder, *(f"  {part:<{first}}  {count:>{second}}" for part, count in lines)]
-    return "\n".join([*text, *(f"  {note}" for note in notes(run))])
+    return "\n".join([*text, *(f"  {note}" for note in notes(run, sum(counts.values())))])
 
 
-def notes(run: Run) -> list[str]:
-    """Where the count is not the paper's, and why."""
-    if run.model != "crossan" or run.settings.fusion != "momef":
-        return []
+def notes(run: Run, trainable: int) -> list[str]:
+    """Where the count is not the paper's, and why; for other systems than the paper's own there is nothing to say."""
     e = run.settings.recommender_width
     unused = 2 * e * e + e
+    if run.model != "crossan" or trainable + unused != PAPERS_CROSSAN:
+        return []
     return [
         f"The paper's count is {unused:,} higher: exactly one Linear({2 * e}, {e}), which its Eq. 6 has no use for."
     ]
