@@ -2,8 +2,8 @@
 #
 #     snakemake results/table3.csv --cores
 #
-# A person reads workflow/rules/ in the order of the data: corpora, backbones, stores, runs, tables, figures. Each rule
-# calls one `sanrec` subcommand; the line it ran stands at the head of its log and also works by hand.
+# A person reads workflow/rules/ in the order of the data: corpora, backbones, captions, stores, runs, tables, figures.
+# Each rule calls one `sanrec` subcommand; the line it ran stands at the head of its log and also works by hand.
 
 import os
 import sys
@@ -30,6 +30,7 @@ wildcard_constraints:
     corpus=r"[^/]+",
     dataset=r"[^/]+",
     channel=r"[^/]+",
+    medium=r"[^/]+",
     backbone=r"[^/]+",
     model=r"[^/]+",
     inputs=r"[^/]+",
@@ -46,6 +47,7 @@ rule all:
 
 include: "workflow/rules/corpora.smk"
 include: "workflow/rules/backbones.smk"
+include: "workflow/rules/captions.smk"
 include: "workflow/rules/stores.smk"
 include: "workflow/rules/runs.smk"
 include: "workflow/rules/tables.smk"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sanrec import artifacts, snakefile
 from sanrec.config import Config, Settings
 from sanrec.errors import ConfigError
 from sanrec.load import load_config
@@ -30,7 +31,8 @@ ROOT = Path(__file__).parents[1]
         ({"datasets": {"demo": {"corpus": "dem"}}}, "unknown corpus 'dem'.*did you mean 'demo'"),
         ({"datasets": {"demo": {"backbones": {"title": "brt"}}}}, "unknown backbone 'brt'.*did you mean 'bert'"),
         ({"studies": {"x": {"title": "X", "datasets": ["demmo"]}}}, "unknown dataset 'demmo'.*did you mean 'demo'"),
-        ({"backbones": {"bert-base": {"revision": None}}}, "a hub checkpoint needs a revision"),
+        ({"backbones": {"bert-base": {"kept_layers": "odd"}}}, "backbones.bert-base: kept_layers"),
+        ({"backbones": {"bert-base": {"dtype": "float8"}}}, "backbones.bert-base: dtype"),
         ({"backbones": {"bert-base": {"revision": "main"}}}, "revision"),
         ({"seeds": "many"}, "seeds"),
         ({"seeds": [-1]}, "seeds.0"),
@@ -56,6 +58,25 @@ def test_an_override_touches_one_key():
 def test_seeds_from_snakemakes_command_line_arrive_as_text():
     assert load_config({"seeds": ["1", "2"]}).chosen_study.seeds == (1, 2)
     assert load_config().chosen_study.seeds == load_config().studies["demo"].seeds
+
+
+def test_a_hub_backbone_without_a_revision_is_refused_where_it_is_asked_for():
+    config = load_config({"backbones": {"bert-base": {"revision": None}}})
+    said = r"backbones\.bert-base: .*is pinned to no revision"
+    with pytest.raises(ConfigError, match=said):
+        snakefile.checkpoint_record(config, "bert-base")
+    with pytest.raises(ConfigError, match=said):
+        artifacts.run_needs(config, artifacts.run(config, "scientific", "iisan", "TI"))
+    assert artifacts.run_needs(config, artifacts.run(config, "demo", "iisan", "TI"))
+    assert snakefile.checkpoint_record(config, "vit-base")
+
+
+def test_keys_that_came_later_make_no_store_anew_where_they_are_not_set():
+    plain = load_config()
+    keys = set(json.loads(snakefile.backbone_record(plain, "bert-base")))
+    assert not keys & {"kept_layers", "dtype", "quantization", "gated", "device_map"}
+    changed = load_config({"backbones": {"bert-base": {"kept_layers": "even", "gated": True, "device_map": "auto"}}})
+    assert set(json.loads(snakefile.backbone_record(changed, "bert-base"))) - keys == {"kept_layers"}
 
 
 def test_the_config_cannot_change():

@@ -30,6 +30,12 @@ def test_every_requirement_is_pinned_and_held_by_the_constraints(file):
     assert {name: constraints.get(name) for name in pins(file)} == pins(file)
 
 
+def test_what_reads_quantised_weights_is_pinned_and_in_no_ones_way():
+    lines = (ROOT / "requirements-gptq.txt").read_text().splitlines()
+    assert all(PIN.match(line) for line in lines if not line.startswith("#"))
+    assert not set(pins("requirements-gptq.txt")) & set(pins("constraints.txt"))
+
+
 @pytest.mark.parametrize("file", sorted(p.name for p in (ROOT / "envs").glob("*.yaml")))
 def test_conda_environments_hold_the_same_pins(file):
     environment = yaml.safe_load((ROOT / "envs" / file).read_text())

@@ -1,6 +1,7 @@
 """The single place where a path under `results/` is put together or taken apart.
 
     results/{corpus}/items.parquet                     a corpus' items with their media
+    results/{corpus}/captions/{cover,video}.parquet    what a captioner says of each item
     results/{corpus}/hidden/{channel}/{backbone}.json  manifest, written last, of the store `{backbone}.zarr` beside it
     results/{corpus}/inputs/{channel}/{backbone}.json  the same for model-ready inputs
     results/checkpoints/{backbone}.json                beside the folder it vouches for
@@ -21,6 +22,7 @@ import yaml
 
 from sanrec.config import CHANNELS, LETTERS, Config, Settings, validate
 from sanrec.errors import ConfigError, unknown
+from sanrec.layers import canonical, rules_of_towers
 from sanrec.methods import METHODS, Method
 
 ROOT = "results"
@@ -90,6 +92,11 @@ def items(corpus: str) -> str:
 def media_report(corpus: str) -> str:
     """Path of a corpus' list of media that are missing or broken."""
     return f"{ROOT}/{corpus}/media-report.csv"
+
+
+def captions(corpus: str, medium: str) -> str:
+    """Path of the captions of a corpus' covers or videos."""
+    return f"{ROOT}/{corpus}/captions/{medium}.parquet"
 
 
 def interactions(dataset: str) -> str:
@@ -209,7 +216,8 @@ def default_settings(config: Config, dataset: str, model: str) -> Settings:
             raise unknown("setting", key, valid, f"settings of data set '{dataset}' for '{model}'")
     shared = {k: v for k, v in own.get("all", {}).items() if k in valid or k not in Settings.model_fields}
     merged = {**method(model).defaults, **shared, **own.get(model, {})}
-    return validate(Settings, merged, f"settings of data set '{dataset}' for '{model}'")
+    settings = validate(Settings, merged, f"settings of data set '{dataset}' for '{model}'")
+    return _one_spelling(settings, settings.blocks)
 
 
 def parse_variant(config: Config, dataset: str, model: str, text: str) -> Settings:
@@ -242,19 +250,24 @@ def format_variant(config: Config, dataset: str, model: str, settings: Settings 
             if name not in method(model).valid_settings:
                 raise unknown("setting", name, method(model).valid_settings, f"a variant of '{model}'")
         settings = validate(Settings, {**base.model_dump(), **settings}, f"a variant of '{model}' on '{dataset}'")
-    idle = _without_effect(settings)
+    idle, said = _without_effect(settings), _one_spelling(settings, base.blocks)
     changed = [
-        f"{name}={_spell(getattr(settings, name))}"
+        f"{name}={_spell(getattr(said, name))}"
         for name in Settings.model_fields
-        if name not in idle and getattr(settings, name) != getattr(base, name)
+        if name not in idle and getattr(said, name) != getattr(base, name)
     ]
     return ",".join(changed) or "default"
 
 
 def _without_effect(settings: Settings) -> set[str]:
-    """The settings that others make idle: experts without MOMEF, a number of blocks beside a list of them."""
-    idle = {"top_k": settings.fusion != "momef", "blocks": settings.layers != "even"}
-    return {name for name, is_idle in idle.items() if is_idle}
+    """The settings that others make idle: experts without MOMEF."""
+    return set() if settings.fusion == "momef" else {"top_k"}
+
+
+def _one_spelling(settings: Settings, usual_blocks: int) -> Settings:
+    """Settings with `layers` and `blocks`, which together can say one thing in several ways, in the canonical one."""
+    layers, blocks = canonical(settings.layers, settings.blocks, usual_blocks)
+    return settings.model_copy(update={"layers": layers, "blocks": blocks})
 
 
 def _spell(value: Any) -> str:
@@ -282,8 +295,14 @@ def run(
     if len(sources) < fewest or (most and len(sources) > most):
         number = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
         raise ConfigError(f"{spec.title} takes {number} inputs, not '{inputs_text}'")
+    quantised = [source.backbone for source in sources if config.backbones[source.backbone].quantization]
+    if spec.reads == "inputs" and quantised:
+        raise ConfigError(f"{spec.title} trains its backbones, but the weights of '{quantised[0]}' are quantised")
     text = variant if isinstance(variant, str) else format_variant(config, dataset, model, variant)
-    return Run(dataset, model, sources, parse_variant(config, dataset, model, text), int(seed), inputs_text, text)
+    settings = parse_variant(config, dataset, model, text)
+    if "layers" in spec.valid_settings:
+        rules_of_towers(settings.layers, len(sources))
+    return Run(dataset, model, sources, settings, int(seed), inputs_text, text)
 
 
 def parse_run(config: Config, path: str) -> Run:
@@ -302,12 +321,16 @@ def reads_inputs(this: Run) -> bool:
 
 
 def run_needs(config: Config, this: Run) -> list[str]:
-    """The artifacts that a run reads: its data set, and each source's hidden states, or inputs and checkpoints."""
+    """The artifacts that a run reads: its data set, and each source's hidden states, or inputs and checkpoints.
+
+    Raises ConfigError for a backbone of the hub without a pinned revision.
+    """
     corpus = config.find("corpus", config.find("dataset", this.dataset).corpus)
     assert corpus is not None
     name = config.datasets[this.dataset].corpus
     needs = [interactions(this.dataset)]
     for source in dict.fromkeys(this.inputs):
+        config.backbones[source.backbone].pinned(source.backbone)
         if reads_inputs(this):
             needs += [inputs(name, source.channel, source.backbone), checkpoint(source.backbone)]
         else:

@@ -26,7 +26,8 @@ def demo_world(config: Config, args: argparse.Namespace) -> None:
     from sanrec.files import write_json
 
     corpus = config.find("corpus", args.corpus)
-    make_world(Path(corpus.folder), validate(World, corpus.world, f"corpora.{args.corpus}.world"))
+    world = validate(World, corpus.world, f"corpora.{args.corpus}.world")
+    make_world(Path(corpus.folder), world, moving=bool(corpus.videos or corpus.audios))
     write_json(artifacts.raw(args.corpus), {"folder": corpus.folder, "source": "demo"})
 
 
@@ -41,6 +42,17 @@ def demo_backbone(config: Config, args: argparse.Namespace) -> None:
     write_checkpoint_manifest(manifest, folder, {"source": "demo"})
 
 
+def demo_captioner(config: Config, args: argparse.Namespace) -> None:
+    """Train the demo's captioner."""
+    from sanrec.demo.captioner import make_captioner
+    from sanrec.media.download import write_checkpoint_manifest
+
+    manifest = artifacts.checkpoint(args.captioner)
+    folder = Path(artifacts.store_of(manifest))
+    make_captioner(config.find("captioner", args.captioner).checkpoint, folder)
+    write_checkpoint_manifest(manifest, folder, {"source": "demo"})
+
+
 def download(config: Config, args: argparse.Namespace) -> None:
     """Fetch a corpus' raw files, or check that they are where the config says."""
     from sanrec.media.download import fetch_corpus
@@ -49,11 +61,11 @@ def download(config: Config, args: argparse.Namespace) -> None:
 
 
 def checkpoint(config: Config, args: argparse.Namespace) -> None:
-    """Fetch a backbone's checkpoint at its pinned revision, or check the local folder that holds it."""
+    """Fetch the checkpoint of a backbone or captioner at its pinned revision, or check the local folder of it."""
     from sanrec.media.download import fetch_checkpoint
 
     manifest = artifacts.checkpoint(args.backbone)
-    fetch_checkpoint(config.find("backbone", args.backbone), args.backbone, manifest)
+    fetch_checkpoint(config.find_checkpoint(args.backbone), args.backbone, manifest)
 
 
 def prepare_corpus(config: Config, args: argparse.Namespace) -> None:
@@ -70,6 +82,13 @@ def prepare_dataset(config: Config, args: argparse.Namespace) -> None:
     items = artifacts.items(config.find("dataset", args.dataset).corpus)
     outputs = artifacts.interactions(args.dataset), artifacts.statistics(args.dataset)
     prepare.prepare_dataset(config, args.dataset, items, *outputs)
+
+
+def caption(config: Config, args: argparse.Namespace) -> None:
+    """Have a vision-language model put a corpus' covers or videos into words."""
+    from sanrec.captions.caption import caption_corpus
+
+    caption_corpus(config, args.corpus, args.medium)
 
 
 def extract(config: Config, args: argparse.Namespace) -> None:
@@ -186,10 +205,12 @@ def config_page(config: Config, args: argparse.Namespace) -> None:
 COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "demo-world": (demo_world, ("corpus",)),
     "demo-backbone": (demo_backbone, ("backbone",)),
+    "demo-captioner": (demo_captioner, ("captioner",)),
     "download": (download, ("corpus",)),
     "checkpoint": (checkpoint, ("backbone",)),
     "prepare-corpus": (prepare_corpus, ("corpus",)),
     "prepare-dataset": (prepare_dataset, ("dataset",)),
+    "caption": (caption, ("corpus", "medium")),
     "extract": (extract, ("corpus", "channel", "backbone")),
     "inputs": (inputs, ("corpus", "channel", "backbone")),
     "media-report": (media_report, ("corpus",)),

@@ -1,17 +1,18 @@
 """The one configuration object: frozen pydantic records, unknown keys refused with the nearest valid name.
 
-Ground floor: imports nothing of sanrec but its errors, and no heavy library. `sanrec.load` fills a `Config`
-from the built-in registries and the user's config.yaml.
+Ground floor: imports nothing of sanrec but its errors and the language of `layers`, and no heavy library. `sanrec.load`
+fills a `Config` from the built-in registries and the user's config.yaml.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, field_validator, model_validator
 from pydantic import PositiveFloat as Positive
 from pydantic import PositiveInt as Count
 
 from sanrec.errors import ConfigError, unknown
+from sanrec.layers import PATTERN, RULE, split_rules
 
 Modality = Literal["text", "image", "video", "audio"]
 Pooling = Literal["first", "mean", "last"]
@@ -26,6 +27,12 @@ CHANNELS: dict[str, Modality] = {  # a channel is one view of an item
     "video-caption": "text",
 }
 LETTERS = {"T": "title", "I": "cover", "V": "video", "A": "audio"}  # in the papers' order
+CAPTIONED: dict[str, str] = {"cover-caption": "cover", "video-caption": "video"}  # what a channel's captions are of
+Medium = Literal["cover", "video"]
+USUAL_CAPTIONERS: dict[str, dict[str, str]] = {  # by the corpus' source; those of files are IISAN-Versa's (IV-A)
+    "files": {"cover": "llava-mistral-7b", "video": "llava-34b"},
+    "demo": {"cover": "llava", "video": "llava"},
+}
 
 
 class Frozen(BaseModel):
@@ -44,11 +51,16 @@ class Settings(Frozen):
     top_k: Count = 2
     """Experts kept per item by MOMEF fusion (CROSSAN, Table 7)."""
     gating: bool = True
-    """Softmax gates between towers; false gives the plain sum (CROSSAN, 6.3)."""
+    """Learned gates between and inside towers; false gives the plain sum (CROSSAN, 6.3; IISAN-Versa, Table VI)."""
+    inter: bool = True
+    """Whether IISAN has its inter-modal tower (IISAN-Versa, Table VI)."""
+    intra: bool = True
+    """Whether IISAN has its intra-modal towers (IISAN-Versa, Table VI)."""
     activation: Literal["relu", "gelu"] = "relu"
     """Non-linearity inside adapter blocks; the published code has ReLU."""
-    layers: str = Field("even", pattern=r"^(even|\d+(-\d+)*)$")
-    """Which transformer blocks feed the towers: `even` (evenly spread, from the last down) or a list, as `2-4-6`."""
+    layers: str = Field("even", pattern=PATTERN)
+    """Which transformer blocks feed the towers: `even` (evenly spread, from the last down), `evenN`, `topN`, `downN`,
+    `evenN_topM`, `evenN_downM`, `full`, or a list, as `2-4-6`; one rule per tower, joined by `+`, where they differ."""
     blocks: Count = 6
     """How many blocks `even` keeps per tower; the embedding layer comes on top."""
     standardize: bool = False
@@ -81,6 +93,22 @@ class Settings(Frozen):
     cached: bool = True
     """Whether hidden states are read from their store; false runs the frozen backbones anew in every step, as the
     papers' uncached rows do: the same numbers but for rounding, at another price."""
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _layers_are_rules(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                split_rules(value)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @model_validator(mode="after")
+    def _one_tower_is_left(self) -> "Settings":
+        if not (self.inter or self.intra):
+            raise ValueError("inter=false and intra=false leave no tower: set one of them to true")
+        return self
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> "Settings":
@@ -137,6 +165,9 @@ class Corpus(Frozen):
     """With source `demo`: numbers of the generated world that differ from its own (docs: demo)."""
     missing_limit: float = Field(0.05, ge=0, le=1)
     """Largest share of items whose medium may be missing or broken before extraction is an error."""
+    captioners: dict[Medium, str] = {}
+    """The captioner of covers and that of videos, where they are not the usual ones: those of IISAN-Versa, and in a
+    demo's corpus the demo's."""
 
 
 class Dataset(Frozen):
@@ -161,6 +192,7 @@ class Dataset(Frozen):
 class Backbone(Frozen):
     """A pretrained encoder of one modality."""
 
+    table: ClassVar[str] = "backbones"
     modality: Modality
     """What it reads."""
     source: Literal["hub", "folder", "demo"] = "hub"
@@ -168,7 +200,9 @@ class Backbone(Frozen):
     checkpoint: str
     """Repository on the hub (`owner/name`), local folder, or name of the demo's backbone."""
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
-    """Commit on the hub; required there, so that results can be repeated."""
+    """Commit on the hub; without one a hub checkpoint is not fetched, so that results can be repeated."""
+    gated: bool = False
+    """Whether the hub gives it only to those who accepted its owner's terms (docs: backbones)."""
     pooling: Pooling
     """How token states become one vector: first token, mean, or last token."""
     blocks: Count
@@ -181,11 +215,83 @@ class Backbone(Frozen):
     """Items per chunk of the stores; fewer where an item is dear. A batch never crosses a chunk."""
     batch_size: Count = 64
     """Items per forward pass of extraction."""
+    kept_layers: str = Field("full", pattern=rf"^(?:{RULE})$")
+    """Which blocks' states extraction stores, by one rule in the language of the setting `layers`; the embeddings and
+    the final state always. By default all; `even` keeps what runs read by default: of Llama-3-70b 7 layers in 81."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Type of its weights and arithmetic where it is frozen; states are pooled in float32. Tuned, it is float32."""
+    device_map: Literal["auto"] | None = None
+    """`auto` spreads the weights over all GPUs, and what they cannot hold over memory; else it lies on one device."""
+    quantization: Literal["gptq"] | None = None
+    """How the checkpoint's weights are quantised: it is read by further packages (docs: backbones), and only frozen."""
     architecture: dict[str, Any] = {}
     """The checkpoint's transformers configuration, `model_type` and what differs from that class' defaults: with it,
     parameters are counted without a download."""
     license: str = "unknown"
     """Licence of the weights, as the repository states it."""
+
+    def pinned(self, name: str) -> "Backbone":
+        """This record, asked for by that name. Raises ConfigError where it is the hub's and no revision is pinned."""
+        _require_pin(self, name)
+        return self
+
+    @field_validator("kept_layers")
+    @classmethod
+    def _kept_layers_are_a_rule(cls, value: str) -> str:
+        try:
+            split_rules(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+
+class Captioner(Frozen):
+    """A pretrained vision-language model that puts covers or videos into words."""
+
+    table: ClassVar[str] = "captioners"
+    prompts: dict[Medium, str]
+    """The prompt for covers, for videos, or for both: the name of one of sanrec's, or the path of a .txt file."""
+    source: Literal["hub", "folder", "demo"] = "hub"
+    """Where the checkpoint comes from: the Hugging Face hub, a local folder, or sanrec's demo."""
+    checkpoint: str
+    """Repository on the hub (`owner/name`), local folder, or name of the demo's captioner; a LLaVA-NeXT."""
+    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
+    """Commit on the hub; without one a hub checkpoint is not fetched, so that results can be repeated."""
+    gated: bool = False
+    """Whether the hub gives it only to those who accepted its owner's terms (docs: backbones)."""
+    frames: Count = 3
+    """Frames of a video, evenly spaced, that the model is shown."""
+    video_grid: tuple[tuple[Count, Count], ...] | None = None
+    """Sizes (height, width) among which one is chosen to cut a video's frame into tiles, in place of the checkpoint's
+    own (image_grid_pinpoints): several frames in full resolution can be more tokens than the model was trained on."""
+    max_new_tokens: Count = 160
+    """Longest caption, in the captioner's tokens."""
+    batch_size: Count = 8
+    """Items per call of the model; also the unit in which a killed job goes on."""
+    temperature: float = Field(0, ge=0)
+    """0 always takes the likeliest word (greedy); above, words are drawn, from seeds that the item's row decides."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"
+    """Type of its weights and arithmetic."""
+    device_map: Literal["auto"] | None = None
+    """`auto` spreads the weights over all GPUs, and what they cannot hold over memory; else it lies on one device."""
+    license: str = "unknown"
+    """Licence of the weights, as the repository states it."""
+
+    def pinned(self, name: str) -> "Captioner":
+        """This record, asked for by that name. Raises ConfigError where it is the hub's and no revision is pinned."""
+        _require_pin(self, name)
+        return self
+
+
+def _require_pin(record: Backbone | Captioner, name: str) -> None:
+    """Raise ConfigError where a record's checkpoint is the hub's and no revision is pinned."""
+    if record.source == "hub" and record.revision is None:
+        raise ConfigError(
+            f"{record.table}.{name}: {record.checkpoint} is pinned to no revision, so results could not be repeated. "
+            f"Take a commit's 40 digits from https://huggingface.co/{record.checkpoint}/commits/main and set them in "
+            f"config.yaml: {record.table}: {{{name}: {{revision: ...}}}}. A copy on disk needs none: "
+            f"{record.table}: {{{name}: {{source: folder, checkpoint: /path/to/it}}}}"
+        )
 
 
 class Study(Frozen):
@@ -197,12 +303,23 @@ class Study(Frozen):
     """Data sets of CROSSAN's tables, in their order."""
     versa_datasets: tuple[str, ...] = ()
     """Data sets of IISAN-Versa's Table I, in its order."""
+    amazon_datasets: tuple[str, ...] = ()
+    """Data sets of IISAN-Versa's Table III, in its order; its Tables IV, VI, VII and VIII take the first."""
+    microlens_datasets: tuple[str, ...] = ()
+    """Data sets of IISAN-Versa's Tables V and IX."""
     seeds: tuple[NonNegativeInt, ...] = (0,)
     """One training run per seed."""
     figure_seeds: tuple[NonNegativeInt, ...] | None = None
     """Seeds of the figures, whose error bars are over them; by default those of the tables."""
     points: dict[str, tuple[float, ...]] = {}
     """The values at which each sweep of the figures is run, by the sweep's name: another value is another point."""
+
+    @property
+    def all_datasets(self) -> tuple[str, ...]:
+        """Every data set that it takes, each once."""
+        return tuple(
+            dict.fromkeys((*self.datasets, *self.versa_datasets, *self.amazon_datasets, *self.microlens_datasets))
+        )
 
 
 class Threads(Frozen):
@@ -247,13 +364,39 @@ class Config(Frozen):
     """Data sets by name."""
     backbones: dict[str, Backbone] = {}
     """Backbones by name."""
+    captioners: dict[str, Captioner] = {}
+    """Captioners by name."""
 
-    def find(self, kind: Literal["study", "corpus", "dataset", "backbone"], name: str, where: str = "") -> Any:
+    def find(
+        self, kind: Literal["study", "corpus", "dataset", "backbone", "captioner"], name: str, where: str = ""
+    ) -> Any:
         """The record of that name. Raises ConfigError, with the nearest valid name, where there is none."""
         table = getattr(self, {"study": "studies", "corpus": "corpora"}.get(kind, f"{kind}s"))
         if name not in table:
             raise unknown(kind, name, table, where)
         return table[name]
+
+    def find_checkpoint(self, name: str) -> Backbone | Captioner:
+        """The backbone or captioner of that name: their checkpoints lie side by side. Raises ConfigError."""
+        if name in self.captioners:
+            return self.captioners[name]
+        if name in self.backbones:
+            return self.backbones[name]
+        raise unknown("backbone or captioner", name, [*self.backbones, *self.captioners])
+
+    def find_captioner(self, corpus: str, medium: str) -> str:
+        """The name of the captioner that makes the captions of a corpus' covers or videos.
+
+        Raises ConfigError for an unknown corpus or medium, and where the captioner has no prompt for the medium.
+        """
+        record = self.find("corpus", corpus)
+        if medium not in USUAL_CAPTIONERS[record.source]:
+            raise unknown("medium", medium, USUAL_CAPTIONERS[record.source], "captions")
+        name = record.captioners.get(medium, USUAL_CAPTIONERS[record.source][medium])
+        prompts = self.find("captioner", name, f"corpora.{corpus}.captioners.{medium}").prompts
+        if medium not in prompts:
+            raise ConfigError(f"captioner '{name}' has no prompt for {medium}s: set captioners.{name}.prompts.{medium}")
+        return name
 
     @property
     def chosen_study(self) -> Study:

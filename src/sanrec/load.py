@@ -6,7 +6,8 @@ from typing import Any
 
 from sanrec.artifacts import default_settings
 from sanrec.backbones.registry import BACKBONES
-from sanrec.config import CHANNELS, Backbone, Config, Corpus, Dataset, Frozen, Study, validate
+from sanrec.captions.registry import CAPTIONERS
+from sanrec.config import CHANNELS, Backbone, Captioner, Config, Corpus, Dataset, Frozen, Study, validate
 from sanrec.data.registry import CORPORA, DATASETS, STUDIES
 from sanrec.errors import ConfigError, unknown
 from sanrec.files import read_yaml
@@ -17,6 +18,7 @@ REGISTRIES: dict[str, tuple[type[Frozen], Mapping[str, Frozen]]] = {
     "corpora": (Corpus, CORPORA),
     "datasets": (Dataset, DATASETS),
     "backbones": (Backbone, BACKBONES),
+    "captioners": (Captioner, CAPTIONERS),
 }
 
 
@@ -51,8 +53,13 @@ def check_references(config: Config, where: str) -> None:
     """Every name that one record gives for another must exist. Raises ConfigError, saying where."""
     config.find("study", config.study, f"{where}: key 'study'")
     for name, study in config.studies.items():
-        for dataset in (*study.datasets, *study.versa_datasets):
+        for dataset in study.all_datasets:
             config.find("dataset", dataset, f"{where}: studies.{name}")
+    if both := sorted(config.backbones.keys() & config.captioners.keys()):
+        raise ConfigError(f"{where}: '{both[0]}' names a backbone and a captioner, whose checkpoints lie side by side")
+    for name, corpus in config.corpora.items():
+        for medium in corpus.captioners:
+            config.find_captioner(name, medium)
     for name, dataset in config.datasets.items():
         config.find("corpus", dataset.corpus, f"{where}: datasets.{name}.corpus")
         for channel, backbone in dataset.backbones.items():
@@ -64,9 +71,3 @@ def check_references(config: Config, where: str) -> None:
                 raise ConfigError(f"{here}.{channel}: '{backbone}' reads {reads}, not {CHANNELS[channel]}")
         for method in METHODS:
             default_settings(config, name, method)
-    for name, backbone in config.backbones.items():
-        if backbone.source == "hub" and backbone.revision is None:
-            raise ConfigError(
-                f"{where}: backbones.{name}: a hub checkpoint needs a revision (the 40-digit commit on the hub), "
-                "so that results can be repeated"
-            )

@@ -12,6 +12,7 @@ TOWERS = (
     "adapter_width", "fusion", "top_k", "activation", "layers", "blocks", "standardize", "adapter_learning_rate",
     "cached",
 )  # fmt: skip
+ABLATIONS = ("gating", "inter", "intra")  # IISAN-Versa, Table VI
 COMMON = (
     "recommender_width", "user_blocks", "user_heads", "dropout",
     "learning_rate", "batch_size", "max_epochs", "patience", "precision",
@@ -38,10 +39,11 @@ class Method:
 METHODS = {
     "crossan": Method("CROSSAN", "hidden", (*TOWERS, "gating"), {"fusion": "momef"}),
     "indsan": Method("INDSAN", "hidden", (*TOWERS, "gating"), {"fusion": "momef"}),
-    "iisan": Method("IISAN", "hidden", TOWERS, most_channels=2, fewest_channels=2),
-    "iisan-e": Method("IISAN-E", "hidden", TOWERS, fewest_channels=2),
+    "iisan": Method("IISAN", "hidden", (*TOWERS, *ABLATIONS), most_channels=2, fewest_channels=2),
+    "iisan-e": Method("IISAN-E", "hidden", (*TOWERS, *ABLATIONS), fewest_channels=2),
     "full": Method("Full Finetuning", "inputs", ("backbone_learning_rate",)),
     "adapter": Method("Adapter", "inputs", ("adapter_width", "activation", "adapter_learning_rate")),
     "lora": Method("LoRA", "inputs", ("lora_rank", "adapter_learning_rate")),
+    "bitfit": Method("BitFit", "inputs", ("adapter_learning_rate",)),
     "frozen": Method("Frozen", "final"),
 }

@@ -5,14 +5,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sanrec.config import Backbone, Config, Corpus, Dataset, Download, Settings, Study, Threads, Timing
+from sanrec.config import Backbone, Captioner, Config, Corpus, Dataset, Download, Settings, Study, Threads, Timing
 
 
 def config_schema() -> str:
     """The schema as JSON text, the same bytes every time."""
     schema = Config.model_json_schema()
     # An entry under a built-in's name overrides single keys: nothing is required of an entry by itself.
-    for name in ("Study", "Corpus", "Dataset", "Backbone"):
+    for name in ("Study", "Corpus", "Dataset", "Backbone", "Captioner"):
         schema["$defs"][name].pop("required", None)
     ordered: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
     return json.dumps(ordered, indent=2, ensure_ascii=False)
@@ -30,7 +30,7 @@ method's name, and into a run's path (`adapter_width=64,fusion=concat`). This pa
 def config_page() -> str:
     """Every key of every record as a Markdown page, from the models' own docstrings."""
     parts = [PAGE_HEAD]
-    for model in (Config, Threads, Timing, Study, Corpus, Download, Dataset, Settings, Backbone):
+    for model in (Config, Threads, Timing, Study, Corpus, Download, Dataset, Settings, Backbone, Captioner):
         rows = []
         for name, field in model.model_fields.items():
             default = "required" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"

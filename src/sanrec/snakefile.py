@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sanrec import artifacts
-from sanrec.config import CHANNELS, Config
+from sanrec.captions.prompts import load_prompt
+from sanrec.config import CAPTIONED, CHANNELS, Config
 from sanrec.errors import ConfigError, unknown
 from sanrec.files import write_text
 from sanrec.hardware import machine_of
@@ -49,6 +50,11 @@ def demo_corpora(config: Config) -> list[str]:
 def demo_backbones(config: Config) -> list[str]:
     """The backbones that a rule of the workflow trains."""
     return [name for name, backbone in config.backbones.items() if backbone.source == "demo"]
+
+
+def demo_captioners(config: Config) -> list[str]:
+    """The captioners that a rule of the workflow trains."""
+    return [name for name, captioner in config.captioners.items() if captioner.source == "demo"]
 
 
 def raw(config: Config, corpus: str) -> str:
@@ -102,7 +108,22 @@ def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dic
     if record.modality != CHANNELS[channel]:
         reads, wanted = record.modality, CHANNELS[channel]
         raise ConfigError(f"backbone '{backbone}' reads {reads}, but channel '{channel}' is {wanted}")
-    return {"item_table": artifacts.items(corpus), "checkpoint": artifacts.checkpoint(backbone)}
+    needs = {"item_table": artifacts.items(corpus), "checkpoint": artifacts.checkpoint(backbone)}
+    return needs | ({"captions": artifacts.captions(corpus, CAPTIONED[channel])} if channel in CAPTIONED else {})
+
+
+def caption_needs(config: Config, corpus: str, medium: str) -> dict[str, str]:
+    """What captioning reads: the item table, and the checkpoint of the captioner that the corpus has for the medium."""
+    captioner = config.find_captioner(corpus, medium)
+    return {"item_table": artifacts.items(corpus), "checkpoint": artifacts.checkpoint(captioner)}
+
+
+def caption_record(config: Config, corpus: str, medium: str) -> str:
+    """What captions depend on beside that: the captioner's name and record, and the prompt's very words."""
+    name = config.find_captioner(corpus, medium)
+    record = config.captioners[name]
+    told = record.model_dump(exclude={"license", "gated", "device_map", "prompts"})
+    return json.dumps([name, told, load_prompt(record.prompts[medium]).digest])
 
 
 def media_needs(config: Config, corpus: str) -> list[str]:
@@ -128,7 +149,8 @@ def raw_record(config: Config, corpus: str) -> str:
     """The part of a corpus' record that its raw files depend on; without addresses, which may hold secrets."""
     found = config.find("corpus", corpus)
     files = [(d.file, d.sha256, d.unpack) for d in found.downloads]
-    return json.dumps([found.source, found.folder, found.world, files])
+    still = found.source == "demo" and not (found.videos or found.audios)
+    return json.dumps([found.source, found.folder, found.world, files, *(["still"] if still else [])])
 
 
 def layout_record(config: Config, corpus: str) -> str:
@@ -138,13 +160,20 @@ def layout_record(config: Config, corpus: str) -> str:
 
 
 def checkpoint_record(config: Config, backbone: str) -> str:
-    """The part of a backbone's record that its checkpoint depends on."""
-    return config.find("backbone", backbone).model_dump_json(include={"source", "checkpoint", "revision"})
+    """The part of a backbone's or captioner's record that its checkpoint depends on. Unpinned: ConfigError."""
+    record = config.find_checkpoint(backbone).pinned(backbone)
+    return record.model_dump_json(include={"source", "checkpoint", "revision"})
 
 
 def backbone_record(config: Config, backbone: str) -> str:
-    """The part of a backbone's record that its stores depend on: all but descriptions (batch size: in last bits)."""
-    return config.find("backbone", backbone).model_dump_json(exclude={"license", "architecture"})
+    """The part of a backbone's record that its stores depend on: all but descriptions (batch size: in last bits).
+
+    Keys that came later count only where they are set, so that no store is made anew for their sake.
+    """
+    record = config.find("backbone", backbone)
+    later = ("kept_layers", "dtype", "quantization")
+    usual = {name for name in later if getattr(record, name) == type(record).model_fields[name].default}
+    return record.model_dump_json(exclude={"license", "architecture", "gated", "device_map"} | usual)
 
 
 def run_of(config: Config, wildcards: Any) -> artifacts.Run:
@@ -177,7 +206,7 @@ def tables(folder: str | Path) -> dict[str, TableSpec]:
 def table_study(config: Config) -> str:
     """What of the config a table shows beside its runs: the study, and its data sets' names."""
     study = config.chosen_study
-    titles = {name: config.find("dataset", name).title for name in (*study.datasets, *study.versa_datasets)}
+    titles = {name: config.find("dataset", name).title for name in study.all_datasets}
     return json.dumps([config.study, study.model_dump(), titles])
 
 
@@ -197,7 +226,7 @@ def figures(folder: str | Path) -> dict[str, FigureSpec]:
 def figure_study(config: Config) -> str:
     """What of the config a figure shows beside its runs: the study, its points, and its data sets' names."""
     study = config.chosen_study
-    titles = {name: config.find("dataset", name).title for name in (*study.datasets, *study.versa_datasets)}
+    titles = {name: config.find("dataset", name).title for name in study.all_datasets}
     return json.dumps([config.study, study.model_dump(exclude={"seeds"}), titles])
 
 

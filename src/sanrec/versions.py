@@ -7,8 +7,10 @@ together, apart from the steps' code, because the Snakefile reads them and must 
 STEPS = {
     "demo-world": 1,
     "demo-backbone": 1,
+    "demo-captioner": 1,
     "download": 1,
     "prepare": 1,
+    "caption": 1,
     "inputs": 1,
     "extract": 1,
     "train": 1,

@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of the four real classes, media made on the spot, and a corpus over them."""
+"""Tiny random checkpoints of the real classes, media made on the spot, and a corpus over them."""
 
 import json
 from fractions import Fraction
@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
+import tokenizers
 import torch
 import transformers
 from PIL import Image
@@ -84,6 +85,58 @@ def checkpoints(tmp_path_factory) -> Path:
         root / "whisper",
         {"feature_extractor_type": "WhisperFeatureExtractor"},
     )
+    return root
+
+
+DECODER_BLOCKS = 7
+
+
+def word_tokenizer(bos: bool, pad: bool, side: str) -> transformers.PreTrainedTokenizerFast:
+    """One token per word; as language models' tokenizers differ: with BOS or not, with padding or not, on a side."""
+    words = ["<pad>", "<s>", "</s>", "<unk>", *WORDS.split()]
+    model = tokenizers.models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    if bos:
+        tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", 1)]
+        )
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "padding_side": side}
+    special |= {"pad_token": "<pad>"} if pad else {}
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+
+
+@pytest.fixture(scope="session")
+def decoders(tmp_path_factory) -> Path:
+    """A folder with manifests llama.json, gemma.json, mistral.json, mixtral.json and their folders.
+
+    The first two were saved with their heads, the others without.
+    """
+    root = tmp_path_factory.mktemp("decoders")
+    transformers.logging.disable_progress_bar()
+    torch.manual_seed(1)
+    sizes = {
+        "hidden_size": WIDTH, "num_hidden_layers": DECODER_BLOCKS, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "intermediate_size": 24, "head_dim": 8, "max_position_embeddings": 64, "vocab_size": 4 + len(WORDS.split()),
+        "bos_token_id": 1, "eos_token_id": 2,
+    }  # fmt: skip
+    models = {
+        "llama": (transformers.LlamaForCausalLM, transformers.LlamaConfig(**sizes), (True, False, "left")),
+        "gemma": (
+            transformers.GemmaForCausalLM,
+            transformers.GemmaConfig(pad_token_id=0, **sizes),
+            (True, True, "left"),
+        ),
+        "mistral": (transformers.MistralModel, transformers.MistralConfig(**sizes), (True, False, "right")),
+        "mixtral": (
+            transformers.MixtralModel,
+            transformers.MixtralConfig(num_local_experts=4, **sizes),
+            (False, False, "right"),
+        ),
+    }
+    for name, (kind, config, tokenizer) in models.items():
+        save(kind(config), root / name)
+        word_tokenizer(*tokenizer).save_pretrained(root / name)
     return root
 
 

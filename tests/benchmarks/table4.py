@@ -27,9 +27,9 @@ from sanrec.backbones.extract import chosen_device
 from sanrec.config import CHANNELS, Config, Timing
 from sanrec.data.split import log_popularity
 from sanrec.evaluation.efficiency import tpme
+from sanrec.layers import kept_layers
 from sanrec.load import load_config
 from sanrec.methods import METHODS
-from sanrec.models.layerdrop import kept_layers
 from sanrec.models.registry import Recommender, Shape
 from sanrec.reporting.specs import load_table, measured_rows
 from sanrec.training.batches import make_batch

@@ -11,20 +11,26 @@ import torch
 from PIL import Image
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoModel, AutoTokenizer
 
+from sanrec.backbones.checkpoints import open_checkpoint
+from sanrec.backbones.conversion import to_model_input
+from sanrec.backbones.readers import TextInputs
 from sanrec.backbones.registry import BACKBONES
 from sanrec.demo.backbones import FRAMES, RECIPES, make_backbone
-from sanrec.demo.draw import draw_cover, draw_frames, draw_sound, frame_times
-from sanrec.demo.naming import draw_examples
+from sanrec.demo.draw import draw_cover, draw_frames, draw_sound, draw_title, frame_times
+from sanrec.demo.naming import POOLED, draw_examples
 from sanrec.demo.words import NOUNS, PATTERNS, TONES
 from sanrec.demo.world import FACTORS, World, shown
 from sanrec.errors import ConfigError
 
-CLASSES = {"bert": "BertModel", "vit": "ViTModel", "videomae": "VideoMAEModel", "ast": "ASTModel"}
+CLASSES = {
+    "bert": "BertModel", "bert-deep": "BertModel", "llama": "LlamaModel", "vit": "ViTModel",
+    "videomae": "VideoMAEModel", "ast": "ASTModel",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """All four, trained for one step on few examples: enough for whatever does not depend on what they learnt."""
+    """All of them, trained for one step on few examples: enough for whatever does not depend on what they learnt."""
     base = tmp_path_factory.mktemp("backbones")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sanrec.demo.backbones.RECIPES", {k: replace(r, examples=40) for k, r in RECIPES.items()})
@@ -35,13 +41,13 @@ def folders(tmp_path_factory):
 
 def examples(folders, name, count=3):
     inputs, _ = draw_examples(RECIPES[name].channel, RECIPES[name].reader(folders / name), count)
-    return {key: torch.from_numpy(values) for key, values in inputs.items()}
+    return {key: torch.from_numpy(values) for key, values in inputs.items() if key != POOLED}
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_it_loads_by_auto_class_with_all_weights(folders, name):
     # as in extraction, BERT and ViT are asked for without a pooler: none is stored, and none may be made up
-    options = {"add_pooling_layer": False} if name in ("bert", "vit") else {}
+    options = {"add_pooling_layer": False} if name in ("bert", "bert-deep", "vit") else {}
     model, report = AutoModel.from_pretrained(folders / name, output_loading_info=True, **options)
     assert type(model).__name__ == CLASSES[name]
     assert not report["missing_keys"]
@@ -85,6 +91,22 @@ def test_the_tokenizer_knows_every_title_and_cuts_none(folders):
             assert ids[-1] == tokenizer.sep_token_id
             assert len(ids) <= BACKBONES["bert"].max_tokens
     assert tokenizer("Zyzzyva")["input_ids"][1] == tokenizer.unk_token_id
+
+
+def test_the_decoder_reads_titles_as_extraction_does(folders, tmp_path):
+    manifest = tmp_path / "llama.json"
+    manifest.write_text(json.dumps({"folder": str(folders / "llama")}))
+    inputs = TextInputs(open_checkpoint(manifest), BACKBONES["llama"].max_tokens)
+    title = draw_title(np.random.default_rng(3), **first_values("title"))
+    stored = {key: values[None] for key, values in inputs.read(title).items()}
+    kwargs, pooled = to_model_input("text", inputs.settings, stored)
+    mine = RECIPES["llama"].reader(folders / "llama")(np.random.default_rng(3), first_values("title"))
+    length = kwargs["input_ids"].shape[1]
+    for name, theirs in {**kwargs, POOLED: pooled}.items():
+        assert theirs[0].tolist() == mine[name][:length].tolist()
+    assert not mine["attention_mask"][length:].any()
+    assert inputs.settings["bos"] == kwargs["input_ids"][0, 0]
+    assert pooled[0].tolist() == [0] + [1] * (length - 1)
 
 
 def first_values(channel):

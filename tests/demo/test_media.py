@@ -133,3 +133,24 @@ def test_a_world_that_fails_leaves_the_older_one(tmp_path, monkeypatch):
         make_world(tmp_path / "raw", World(items=3, users=4))
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
     assert len(list((tmp_path / "raw/demo_covers").iterdir())) == 2
+
+
+def test_a_still_world_has_titles_and_covers_alone(raw, tmp_path):
+    make_world(tmp_path / "still", WORLD, moving=False)
+    names = {path.name for path in (tmp_path / "still").iterdir()}
+    assert names == {"demo_pairs.tsv", "demo-half_pairs.tsv", "demo_titles.csv", "demo_covers", "truth.csv"}
+    for path in ("demo_titles.csv", "truth.csv", "demo_covers/7.jpg"):  # one seed makes one item, moving or not
+        assert (tmp_path / "still" / path).read_bytes() == (raw / path).read_bytes()
+    assert lines(tmp_path / "still" / "demo_pairs.tsv") != lines(raw / "demo_pairs.tsv")
+
+
+@pytest.mark.parametrize("name", [name for name, corpus in CORPORA.items() if corpus.source == "demo"])
+def test_every_demo_corpus_names_what_its_world_has(name):
+    corpus = CORPORA[name]
+    World(**corpus.world)
+    moving = bool(corpus.videos or corpus.audios)
+    channels = {"title", "cover", *(("video", "audio") if moving else ())}
+    for dataset in (one for one in DATASETS.values() if one.corpus == name):
+        assert {channel for channel in dataset.backbones if not channel.endswith("caption")} == channels
+        assert dataset.pairs in ("demo_pairs.tsv", "demo-half_pairs.tsv")
+    assert (corpus.titles, corpus.covers) == (CORPUS.titles, CORPUS.covers)

@@ -70,6 +70,20 @@ def test_each_factor_alone_moves_the_walk(monkeypatch):
         assert any(not np.array_equal(a, b) for a, b in zip(whole, walk(SMALL), strict=True)), name
 
 
+def test_users_of_a_still_world_care_for_what_titles_and_covers_show():
+    world = World(items=300, users=400, stay=1, step=0)
+    factors = draw_factors(world)
+    steps = [factors[row[:-1]] == factors[row[1:]] for row in walk(world, ("title", "cover"))]
+    agreement = dict(zip(FACTORS, np.concatenate(steps).mean(0), strict=True))
+    for name, factor in FACTORS.items():
+        if {"title", "cover"} & set(factor.channels):
+            assert agreement[name] > 0.4, name
+        else:
+            assert agreement[name] < 0.25, name  # chance is one in six
+    everything = walk(world, ("title", "cover", "video", "audio"))
+    assert all(map(np.array_equal, everything, walk(world)))
+
+
 def test_every_factor_is_shown_and_no_channel_shows_all():
     assert {name for channel in CHANNELS for name in shown(channel)} == set(FACTORS)
     for channel in CHANNELS:

@@ -505,6 +505,27 @@ def test_a_hub_that_does_not_give_it(tmp_path, site, online, spoil, why):
     assert not (tmp_path / "checkpoints" / "bert.json").exists()
 
 
+@pytest.mark.parametrize(("status", "code"), [(403, "GatedRepo"), (401, None)])
+def test_a_gated_repository_is_explained_and_the_token_stays_secret(tmp_path, site, online, caplog, status, code):
+    path = f"/api/models/owner/model/tree/{REVISION}"
+    site.files[path] = status
+    site.headers[path] = {"X-Error-Code": code} if code else {}
+    gated = backbone(gated=True, license="gemma")
+    with caplog.at_level(logging.DEBUG), pytest.raises(DataError) as error:
+        fetch_checkpoint(gated, "bert", tmp_path / "checkpoints" / "bert.json", endpoint=site.url)
+    message = str(error.value)
+    for part in ("accept terms first (gemma)", "https://huggingface.co/owner/model,", "settings/tokens", "HF_TOKEN"):
+        assert part in message
+    chain = [error.value, error.value.__cause__, error.value.__context__]
+    assert "hf_SECRET" not in " ".join(map(repr, chain)) + message + caplog.text
+
+
+def test_a_hub_checkpoint_without_a_revision_is_not_fetched(tmp_path, site, online):
+    with pytest.raises(ConfigError, match=r"backbones\.mine: owner/model is pinned to no revision"):
+        fetch_checkpoint(backbone(revision=None), "mine", tmp_path / "checkpoints" / "mine.json", endpoint=site.url)
+    assert not site.asked
+
+
 def test_a_hub_that_breaks_off(tmp_path, site, online):
     hub(site, hub_files(tmp_path))
     breaks = {f"/owner/model/resolve/{REVISION}/model.safetensors": 10}

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from sanrec.media import MediaError
-from sanrec.media.video import read_frames
+from sanrec.media.video import moments, read_frames, read_moments
 
 
-def write_video(path: Path, frames: int, rate: int = 10, codec: str = "libx264") -> None:
+def write_video(path: Path, frames: int, rate: int = 10, codec: str = "libx264", **more: str) -> None:
     """A clip whose k-th frame is grey of brightness 4k + 2, with B-frames where the codec makes them."""
     height, width = 48, 64
     options = {"qmin": "1", "qmax": "1"} if codec == "mpeg4" else {"crf": "4", "x265-params": "log-level=none"}
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, options=options)
+        stream = container.add_stream(codec, rate=rate, options=options | more)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for k in range(frames):
             pixels = np.full((height, width, 3), 4 * k + 2, dtype=np.uint8)
@@ -51,8 +51,30 @@ def test_other_containers(tmp_path, suffix):
     assert shown(read_frames(tmp_path / f"a{suffix}", 4)) == [0, 10, 19, 29]
 
 
-def test_decoding_stops_behind_the_last_wanted_frame(tmp_path, monkeypatch):
-    write_video(tmp_path / "a.mp4", 60)
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+def test_moments_are_spread_over_the_whole_video_but_for_its_ends(tmp_path, codec):
+    write_video(tmp_path / "a.mp4", 60, codec=codec)  # 5.9 s from its first frame to its last
+    assert shown(read_moments(tmp_path / "a.mp4")) == [6, 30, 53]
+    assert shown(read_moments(tmp_path / "a.mp4", 5)) == [6, 18, 30, 41, 53]
+    assert shown(read_moments(tmp_path / "a.mp4", 1)) == [30]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 10])
+def test_moments_of_a_short_video_repeat(tmp_path, length):
+    write_video(tmp_path / "a.mp4", length)
+    assert shown(read_moments(tmp_path / "a.mp4")) == moments(length, 3).tolist()
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".ts", ".webm"])
+def test_moments_in_other_containers(tmp_path, suffix):
+    codec = {".avi": "mpeg4", ".webm": "libvpx"}.get(suffix, "libx264")
+    write_video(tmp_path / f"a{suffix}", 60, codec=codec)
+    assert shown(read_moments(tmp_path / f"a{suffix}")) == [6, 30, 53]
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """All frames that are decoded."""
     decoded = []
     real = av.container.InputContainer.decode
 
@@ -75,9 +97,20 @@ def test_decoding_stops_behind_the_last_wanted_frame(tmp_path, monkeypatch):
                 yield frame
 
     opened = av.open
-    monkeypatch.setattr(av, "open", lambda path: Counting(opened(path)))
+    monkeypatch.setattr(av, "open", lambda path, *mode: opened(path, *mode) if mode else Counting(opened(path)))
+    return decoded
+
+
+def test_decoding_stops_behind_the_last_wanted_frame(tmp_path, decoded):
+    write_video(tmp_path / "a.mp4", 60)
     read_frames(tmp_path / "a.mp4", 16)
     assert len(decoded) == 30
+
+
+def test_only_the_pieces_around_moments_are_decoded(tmp_path, decoded):
+    write_video(tmp_path / "a.mp4", 60, g="10")  # a key frame every ten
+    assert shown(read_moments(tmp_path / "a.mp4")) == [6, 30, 53]
+    assert len(decoded) <= 20  # up to the last one it would be 54
 
 
 def test_shrink_is_applied_to_each_frame(tmp_path):
@@ -113,9 +146,10 @@ def test_bad_files_say_why(tmp_path):
         container.mux(stream.encode(None))
     reasons = {"none": "no such file", "zero": "zero bytes", "text": "does not decode", "cut": "does not decode"}
     for name, reason in {**reasons, "sound": "no video stream"}.items():
-        with pytest.raises(MediaError) as caught:
-            read_frames(tmp_path / f"{name}.mp4")
-        assert reason in caught.value.reason
+        for read in (read_frames, read_moments):
+            with pytest.raises(MediaError) as caught:
+                read(tmp_path / f"{name}.mp4")
+            assert reason in caught.value.reason
 
 
 def test_real_videos(real_data):
@@ -125,5 +159,8 @@ def test_real_videos(real_data):
         frames = read_frames(file)
         assert frames.shape[0] == 16
         assert np.abs(frames[0].astype(int) - frames[-1]).mean() > 0.5  # something moves
+        few = read_moments(file)
+        assert few.shape == (3, *frames.shape[1:])
+        assert np.abs(few[0].astype(int) - few[-1]).mean() > 0.5
     with pytest.raises(MediaError, match="does not decode"):
         read_frames(real_data / "media" / "corrupted.mp4")

@@ -4,9 +4,21 @@ import copy
 
 import pytest
 import torch
-from transformers import ASTConfig, ASTModel, BertConfig, BertModel, VideoMAEConfig, VideoMAEModel, ViTConfig, ViTModel
+from transformers import (
+    ASTConfig,
+    ASTModel,
+    BertConfig,
+    BertModel,
+    LlamaConfig,
+    LlamaModel,
+    VideoMAEConfig,
+    VideoMAEModel,
+    ViTConfig,
+    ViTModel,
+)
 
-from sanrec.models.tuning import FinalReadOut, TunedBackbones, add_houlsby, add_lora
+from sanrec.errors import ConfigError
+from sanrec.models.tuning import FinalReadOut, TunedBackbones, add_houlsby, add_lora, train_biases
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
@@ -57,6 +69,7 @@ class TestEachArchitecture:
             lambda m: add_lora(m, 2),
             lambda m: add_houlsby(m, 2, "gelu"),
             lambda m: m.requires_grad_(True),
+            train_biases,
         ):
             model, kwargs = backbone(name)
             tuned = TunedBackbones([prepare(model)], ["mean"], 8)
@@ -64,6 +77,28 @@ class TestEachArchitecture:
             # the mask token of ViT is never used; LoRA's A has no gradient while B is zero
             missing = {n for n, p in tuned.named_parameters() if p.requires_grad and p.grad is None}
             assert not {n for n in missing if "mask_token" not in n}
+
+    def test_bitfit_changes_biases_alone_and_all_of_them(self, name):
+        model, kwargs = backbone(name)
+        before = copy.deepcopy(model.state_dict())
+        optimizer = torch.optim.SGD(train_biases(model).parameters(), lr=0.1)
+        (model(**kwargs).last_hidden_state * torch.randn(2, 1, SMALL["hidden_size"])).sum().backward()
+        optimizer.step()
+        trained = {n for n, p in model.named_parameters() if p.requires_grad}
+        # LayerNorms' shifts are biases too, and each bias is one value per output
+        assert trained == {n for n, p in model.named_parameters() if n.rpartition(".")[2].endswith("bias")}
+        assert all(model.get_parameter(n).ndim == 1 for n in trained)
+        assert any("norm" in n.lower() for n in trained)
+        changed = {n for n, value in model.state_dict().items() if not torch.equal(value, before[n])}
+        assert changed <= trained
+        # a key's bias adds the same to all scores of a query, so its gradient is rounding
+        assert not {n for n in trained - changed if "key" not in n and "k_proj" not in n}
+
+
+def test_bitfit_needs_biases():
+    sizes = {**SMALL, "num_key_value_heads": 2, "vocab_size": 30}
+    with pytest.raises(ConfigError, match="LlamaModel has no bias terms"):
+        train_biases(LlamaModel(LlamaConfig(**sizes)))
 
 
 def test_unknown_architecture_is_refused():

@@ -318,7 +318,7 @@ def test_tables_of_statistics(repository, tmp_path, write_statistics):
     page = (tmp_path / "results/table2.html").read_text()
     assert "Text&amp;Image&amp;Video&amp;Audio" in page
     frame = pd.read_csv(tmp_path / "results/iisan-versa/table1.csv").set_index("Dataset")
-    assert frame["paper Dataset"].tolist() == ["Scientific", "Microlens"]
+    assert frame["paper Dataset"].tolist() == ["Scientific", "Instrument"]
     assert frame.loc["MicroLens-50K", "paper Users"] == 12_076
 
 

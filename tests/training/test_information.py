@@ -60,7 +60,7 @@ def test_the_last_outputs_of_the_channels_towers_are_compared(shop, monkeypatch,
         assert seed == 0
     assert len(given) == 2
     assert found["missing"] == {"title": 1, "cover": 1}
-    assert (found["items"], found["width"]) == (24, 16)
+    assert (found["items"], found["widths"]) == (24, [16, 16])
 
 
 def test_the_file_holds_what_was_found(shop, monkeypatch):
@@ -91,7 +91,7 @@ def test_batches_do_not_change_the_outputs(shop):
     whole = last_outputs(model, source, CPU)
     source.at_once = 7
     np.testing.assert_allclose(last_outputs(model, source, CPU), whole, rtol=1e-5, atol=1e-6)
-    assert whole.shape == (2, 24, 16)
+    assert [tower.shape for tower in whole] == [(24, 16)] * 2
 
 
 def test_missing_media_are_known_where_nothing_is_cached_too(shop):
@@ -152,6 +152,12 @@ def test_too_few_items_with_both_media_are_refused(shop, monkeypatch):
     run = trained(shop)
     monkeypatch.setattr(information, "used_items", lambda *_: np.arange(24) < 19)
     with pytest.raises(DataError, match=r"19 items have both media of title\+cover; at least 20"):
+        measure_information(shop.config, run)
+
+
+def test_without_intra_towers_there_is_nothing_to_compare(shop):
+    run = artifacts.run(shop.config, "shop", "iisan", "TI", {"intra": False})
+    with pytest.raises(SanrecError, match="with intra=false no channel has a tower of its own"):
         measure_information(shop.config, run)
 
 

@@ -1,7 +1,5 @@
 """The loop: it learns, stops, resumes to the same bits, and encodes what it is asked for."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -146,12 +144,6 @@ def test_learning_rates_go_to_the_published_groups():
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     with pytest.raises(SanrecError, match="smaller learning rate"):
         train(tmp_path, learning_rate=1e30)
-
-
-def test_shape_refuses_unequal_widths():
-    shape = Shape(("text", "image"), (12, 12), 3)
-    with pytest.raises(ValueError, match="one width"):
-        _ = replace(shape, widths=(12, 16)).width
 
 
 @pytest.mark.parametrize("model", ["crossan", "indsan", "iisan", "iisan-e"])

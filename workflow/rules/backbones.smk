@@ -1,4 +1,4 @@
-# Checkpoints of backbones: a folder each, vouched for by a manifest beside it.
+# Checkpoints of backbones and captioners: a folder each, vouched for by a manifest beside it.
 
 
 rule demo_backbone:
@@ -23,6 +23,28 @@ rule demo_backbone:
         "python -m sanrec --log {log:q} demo-backbone {wildcards.backbone:q}"
 
 
+rule demo_captioner:
+    # A small LLaVA-NeXT, trained on media drawn apart from the demo's items to tell what they show.
+    output:
+        "results/checkpoints/{captioner}.json",
+    log:
+        "results/logs/demo-captioner/{captioner}.log",
+    benchmark:
+        "results/benchmarks/demo-captioner/{captioner}.tsv"
+    wildcard_constraints:
+        captioner=needs.one_of(needs.demo_captioners(CONFIG)),
+    conda:
+        "../../envs/caption.yaml"
+    resources:
+        runtime=30,
+        mem_mb=3000,
+    params:
+        version=STEPS["demo-captioner"],
+        record=lambda w: needs.checkpoint_record(CONFIG, w.captioner),
+    shell:
+        "python -m sanrec --log {log:q} demo-captioner {wildcards.captioner:q}"
+
+
 rule checkpoint:
     # A public checkpoint at its pinned revision, or a local folder. Local: the only other job with network.
     output:
@@ -30,7 +52,7 @@ rule checkpoint:
     log:
         "results/logs/checkpoint/{backbone}.log",
     wildcard_constraints:
-        backbone=needs.none_of(needs.demo_backbones(CONFIG)),
+        backbone=needs.none_of([*needs.demo_backbones(CONFIG), *needs.demo_captioners(CONFIG)]),
     localrule: True
     conda:
         "../../envs/data.yaml"

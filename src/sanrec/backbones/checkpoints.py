@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sanrec.backbones.placing import placement
 from sanrec.config import Backbone
 from sanrec.errors import ConfigError, DataError
 from sanrec.files import read_json, sha256
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+DECODERS = {"gemma", "llama", "mistral", "mixtral"}  # known for decoders also where a checkpoint came without its head
 DIGESTED = {".safetensors", ".json", ".txt", ".model"}  # weights, configuration, vocabularies
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 
@@ -40,7 +42,13 @@ class Checkpoint:
     @property
     def is_decoder(self) -> bool:
         """Whether it is a causal language model, which sees only what stands before a token."""
-        return any(str(name).endswith("ForCausalLM") for name in self.config.get("architectures") or ())
+        heads = self.config.get("architectures") or ()
+        return self.model_type in DECODERS or any(str(name).endswith("ForCausalLM") for name in heads)
+
+    @property
+    def quantization(self) -> str | None:
+        """How its weights are quantised, as `gptq`; None where they are plain floating-point numbers."""
+        return (self.config.get("quantization_config") or {}).get("quant_method")
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of every file that decides what the model does."""
@@ -77,11 +85,18 @@ def open_checkpoint(manifest: str | Path) -> Checkpoint:
 
 
 def load_backbone(
-    manifest: str | Path, device: "str | torch.device" = "cpu", dtype: str = "float32"
+    manifest: str | Path,
+    device: "str | torch.device" = "cpu",
+    dtype: str = "float32",
+    device_map: str | None = None,
 ) -> "PreTrainedModel":
     """The encoder of a checkpoint's manifest in evaluation mode, without task head, pooler or decoder.
 
-    Raises DataError for a checkpoint that transformers does not know, or whose weights leave a parameter unset.
+    `dtype` is that of weights and arithmetic; where weights are quantised, of the arithmetic alone. `device_map` `auto`
+    spreads the model over all GPUs, where `device` names none of them in particular.
+
+    Raises DataError for a checkpoint that transformers does not know, or whose weights leave a parameter unset;
+    ConfigError where a library that it needs is not installed.
     """
     import torch
     import transformers
@@ -91,12 +106,16 @@ def load_backbone(
     transformers.utils.logging.disable_progress_bar()
     try:
         config = recorded_config(checkpoint)
-        options = _without_pooler(config)
+        options: dict[str, Any] = _without_pooler(config)
     except (ValueError, KeyError) as error:
         raise DataError(
             f"{checkpoint.folder}: transformers {transformers.__version__} knows no model for its config.json "
             f"(model_type '{checkpoint.model_type}')"
         ) from error
+    place, half = torch.device(device), dtype != "float32"
+    placed = placement(str(checkpoint.folder), checkpoint.quantization, place, half, device_map)
+    if placed is not None:
+        options["device_map"] = placed
     model, report = transformers.AutoModel.from_pretrained(
         checkpoint.folder,
         config=config,
@@ -117,7 +136,7 @@ def load_backbone(
         )
     if checkpoint.is_decoder:
         model.config.use_cache = False  # nothing is generated
-    return model.eval().to(device)
+    return model.eval() if placed is not None else model.eval().to(place)
 
 
 def empty_backbone(manifest: str | Path, backbone: Backbone, name: str) -> "PreTrainedModel":

@@ -1,11 +1,12 @@
 """Hidden states of a corpus' channel through a frozen backbone, in a store that a killed job goes on with.
 
-L hidden states of a backbone (embedding output and every block), D its width. Files are decoded in background threads
-while the model works. A batch never crosses a unit of the store, so that a killed job leaves no trace in the bytes.
+L hidden states of a backbone (embedding output and every block, or those kept), D its width. Files are decoded in
+background threads while the model works. A batch never crosses a unit of the store, so that a killed job leaves no
+trace in the bytes.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,12 @@ import numpy as np
 
 from sanrec import artifacts
 from sanrec.backbones.filling import HalfPrecisionError, fill
-from sanrec.backbones.sources import Integers, MissingMedia, Sources, read_sources
+from sanrec.backbones.sources import Integers, MissingMedia, Sources, channel_sources
 from sanrec.backbones.store import read_manifest
 from sanrec.backbones.writing import create, finish, hidden_plan, open_for_writing, unfinished
-from sanrec.config import CHANNELS, Config
+from sanrec.config import CHANNELS, Backbone, Config
 from sanrec.errors import ConfigError, DataError, unknown
+from sanrec.layers import kept_layers
 from sanrec.versions import STEPS
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 
 def expected_settings(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, Any]:
     """The settings that a store of hidden states made by this configuration has. Reads no checkpoint.
+
+    `layers`, with the number of `blocks` that they are of, and `dtype` stand among them only where the record asks for
+    others than all layers and float32.
 
     Raises ConfigError for an unknown corpus, channel or backbone, or a backbone of another modality.
     """
@@ -55,7 +60,19 @@ def expected_settings(config: Config, corpus: str, channel: str, backbone: str) 
         "batch_size": record.batch_size,
         "step_version": STEPS["extract"],
     }
-    return settings | ({"max_tokens": max_tokens(record, channel)} if record.modality == "text" else {})
+    if record.modality == "text":
+        settings |= {"max_tokens": max_tokens(record, channel)}
+    if record.kept_layers != "full":
+        settings |= {"layers": list(stored_layers(record, backbone)), "blocks": record.blocks}
+    return settings | ({"dtype": record.dtype} if record.dtype != "float32" else {})
+
+
+def stored_layers(record: Backbone, name: str) -> tuple[int, ...]:
+    """The layers that a store of the backbone holds (0: embeddings), by its `kept_layers`. Raises ConfigError."""
+    try:
+        return kept_layers(record.blocks, record.kept_layers)
+    except ConfigError as error:
+        raise ConfigError(f"backbones.{name}.kept_layers: {error}") from None
 
 
 def identity(
@@ -80,6 +97,7 @@ def extract(
     manifest_out: str | Path | None = None,
     threads: int | None = None,
     device: str | None = None,
+    captions_path: str | Path | None = None,
 ) -> dict[str, Any]:
     """Make the store of hidden states that `manifest_out` vouches for, or go on with it; returns the manifest.
 
@@ -94,6 +112,7 @@ def extract(
     """
     from sanrec.backbones.checkpoints import check_shape, load_backbone, open_checkpoint, recorded_config
     from sanrec.backbones.conversion import to_model_input
+    from sanrec.backbones.placing import check_quantization
     from sanrec.backbones.readers import model_inputs
 
     settings = expected_settings(config, corpus, channel, backbone)
@@ -103,13 +122,15 @@ def extract(
     manifest_out = manifest_out or artifacts.hidden(corpus, channel, backbone)
     checkpoint = open_checkpoint(checkpoint_manifest)
     inputs = model_inputs(record, checkpoint, channel)
-    sources = read_sources(items_path, channel)
+    sources = channel_sources(items_path, corpus, channel, captions_path)
     made_by = identity(settings, inputs, checkpoint, sources)
     place = chosen_device(device or config.device)
     threads = threads or config.threads.extract
     folder, items = Path(artifacts.store_of(str(manifest_out))), len(sources)
-    half, single = (hidden_plan(record.blocks + 1, record.width, record.chunk_rows, t) for t in ("float16", "float32"))
+    layers = stored_layers(record, backbone)
+    half, single = (hidden_plan(len(layers), record.width, record.chunk_rows, t) for t in ("float16", "float32"))
     check_shape(recorded_config(checkpoint), record, backbone)  # before a store is touched
+    check_quantization(checkpoint.quantization, record, backbone)
     group, resumed = open_for_writing(manifest_out, made_by, items, half, record.chunk_rows)
     if not unfinished(group) and Path(manifest_out).is_file():
         log.info("%s is finished, with these settings", manifest_out)
@@ -118,11 +139,11 @@ def extract(
         log.info("going on with %s, where %d units are left", folder, len(unfinished(group)))
     missing = missing_media(config, corpus, sources, manifest_out)
     with torch_threads(threads):
-        model = load_backbone(checkpoint_manifest, place)
+        model = load_backbone(checkpoint_manifest, place, record.dtype, record.device_map)
 
         def values(rows: list[int], batch: Integers) -> dict[str, np.ndarray]:
             model_input = to_model_input(record.modality, inputs.settings, batch, place)
-            return forward(model, model_input, record.pooling, [sources.items[row] for row in rows])
+            return forward(model, model_input, record.pooling, [sources.items[row] for row in rows], layers)
 
         by_length = record.modality == "text"
         try:
@@ -142,20 +163,25 @@ def missing_media(config: Config, corpus: str, sources: Sources, manifest: str |
     return MissingMedia(sources, corpus, config.find("corpus", corpus).missing_limit, report)
 
 
-def forward(model: Any, model_input: "ModelInput", pooling: str, items: list[str]) -> dict[str, np.ndarray]:
+def forward(
+    model: Any, model_input: "ModelInput", pooling: str, items: list[str], layers: Sequence[int]
+) -> dict[str, np.ndarray]:
     """`hidden` [n, L, D] and `final` [n, D] of n items, in float32. Raises DataError for NaN or infinity."""
     import torch
 
     from sanrec.backbones.pooling import encode
 
     with torch.inference_mode():
-        hidden, final = encode(model, *model_input, pooling)
+        hidden, final = encode(model, *model_input, pooling, layers)
         found = {"hidden": hidden.cpu().numpy(), "final": final.cpu().numpy()}
     for values in found.values():
         good = np.isfinite(values.reshape(len(items), -1)).all(axis=1)
         if not good.all():
             item = items[int(np.argmin(good))]
-            raise DataError(f"item {item}: the model's states are no finite numbers: its weights are damaged")
+            raise DataError(
+                f"item {item}: the model's states are no finite numbers: its weights are damaged, or its states leave "
+                "the range of its dtype (float16 ends at 65,504; set bfloat16)"
+            )
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sanrec import artifacts
 from sanrec.backbones.extract import expected_settings, identity, missing_media
 from sanrec.backbones.filling import fill
-from sanrec.backbones.sources import Integers, read_sources
+from sanrec.backbones.sources import Integers, channel_sources
 from sanrec.backbones.store import check_settings, open_store, read_manifest, read_rows
 from sanrec.backbones.writing import finish, inputs_plan, open_for_writing, unfinished
 from sanrec.config import CHANNELS, Config
@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 def expected_input_settings(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, Any]:
     """The settings of a store of inputs made by this configuration: those of hidden states that touch the inputs."""
     settings = expected_settings(config, corpus, channel, backbone)
-    kept = {k: v for k, v in settings.items() if k not in ("pooling", "batch_size")}
+    of_the_pass = ("pooling", "batch_size", "layers", "blocks", "dtype")
+    kept = {k: v for k, v in settings.items() if k not in of_the_pass}
     return kept | {"step_version": STEPS["inputs"]}
 
 
@@ -43,6 +44,7 @@ def build_input_store(
     checkpoint_manifest: str | Path | None = None,
     manifest_out: str | Path | None = None,
     threads: int | None = None,
+    captions_path: str | Path | None = None,
 ) -> dict[str, Any]:
     """Make the compressed store of integers that `manifest_out` vouches for, or go on with it; returns the manifest.
 
@@ -57,7 +59,7 @@ def build_input_store(
     manifest = Path(manifest_out or artifacts.inputs(corpus, channel, backbone))
     checkpoint = open_checkpoint(checkpoint_manifest or artifacts.checkpoint(backbone))
     inputs = model_inputs(record, checkpoint, channel)
-    sources = read_sources(items_path or artifacts.items(corpus), channel)
+    sources = channel_sources(items_path or artifacts.items(corpus), corpus, channel, captions_path)
     made_by = identity(settings, inputs, checkpoint, sources)
     # the weights have no part in the inputs
     made_by["checkpoint_files"] = {

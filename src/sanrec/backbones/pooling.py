@@ -8,6 +8,7 @@ every item and by far the largest; for images, videos and AST all; for Whisper t
 silence up to 30 s.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,8 +23,9 @@ def pool(states: Tensor, mask: Tensor | None, how: str) -> Tensor:
 
     `mask` [n, S] is true or 1 at real tokens; None where all are. Half-precision states are widened before they are
     summed, since those of language models leave float16's range. An item without a real token gives zeros (`mean`)
-    or its first state (`last`).
+    or its first state (`last`). The mask may lie on another device than the states of a model that is spread.
     """
+    mask = None if mask is None else mask.to(states.device)
     if how == "first":
         return states[:, 0].float()
     if how == "mean":
@@ -52,8 +54,19 @@ def pool_final(last_hidden_state: Tensor, mask: Tensor | None, how: str) -> Tens
     return pool(last_hidden_state, mask, how)
 
 
-def encode(model: "PreTrainedModel", kwargs: dict[str, Tensor], mask: Tensor | None, how: str) -> tuple[Tensor, Tensor]:
-    """Run an encoder on model-ready inputs: pooled hidden states [n, L, D] and the pooled final state [n, D]."""
+def encode(
+    model: "PreTrainedModel",
+    kwargs: dict[str, Tensor],
+    mask: Tensor | None,
+    how: str,
+    layers: Sequence[int] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run an encoder on model-ready inputs: pooled hidden states [n, L, D] and the pooled final state [n, D].
+
+    L are the `layers` (0: embeddings), or all. Both come back in float32 on the device where the model ends.
+    """
     output = model(**kwargs, output_hidden_states=True)
-    hidden = torch.stack([pool(states, mask, how) for states in output.hidden_states], dim=1)
-    return hidden, pool_final(output.last_hidden_state, mask, how)
+    final = pool_final(output.last_hidden_state, mask, how)
+    chosen = range(len(output.hidden_states)) if layers is None else layers
+    pooled = [pool(output.hidden_states[layer], mask, how).to(final.device) for layer in chosen]
+    return torch.stack(pooled, dim=1), final

@@ -49,13 +49,20 @@ def max_tokens(backbone: Backbone, channel: str) -> int:
 
 
 class TextInputs:
-    """Token ids with the model's special tokens, cut to `max_tokens`, padded on the right."""
+    """Token ids with the model's special tokens, cut to `max_tokens`, padded on the right.
+
+    Padding is ours, on whichever side the tokenizer would pad: no model sees it, since attention leaves it out, and a
+    decoder's states do not depend on what stands behind them. So a tokenizer without a padding token takes any.
+    """
 
     def __init__(self, checkpoint: Checkpoint, max_tokens: int) -> None:
         self.tokenizer = load_tokenizer(checkpoint)
         self.max_tokens = max_tokens
         self.pad = self.tokenizer.pad_token_id or 0
-        self.settings = {"max_tokens": max_tokens, "bos": bos_token(checkpoint)}
+        bos = bos_token(checkpoint)
+        if bos is None and checkpoint.is_decoder:
+            bos = self.tokenizer.bos_token_id
+        self.settings = {"max_tokens": max_tokens, "bos": bos}
         self.arrays = {"input_ids": ("int32", (max_tokens,)), "length": ("int32", ())}
         self._lock = threading.Lock()  # a fast tokenizer refuses two threads at once
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sanrec.config import CHANNELS
+from sanrec import artifacts
+from sanrec.config import CAPTIONED, CHANNELS
 from sanrec.errors import DataError
 from sanrec.files import atomic
 from sanrec.media import MediaError
@@ -33,6 +34,8 @@ class Sources:
 
     def absent(self) -> MediaError:
         """What is wrong with an item that has no source."""
+        if self.channel in CAPTIONED:
+            return MediaError("", f"its {CAPTIONED[self.channel]} has no caption")
         return MediaError("", "no text" if CHANNELS[self.channel] == "text" else "no file")
 
     def fingerprint(self) -> str:
@@ -46,11 +49,38 @@ class Sources:
         return digest.hexdigest()
 
 
+def channel_sources(
+    items_path: str | Path, corpus: str, channel: str, captions_path: str | Path | None = None
+) -> Sources:
+    """The sources of any channel of a corpus: of its items table, or of its captions (those of the workflow)."""
+    if channel not in CAPTIONED:
+        return read_sources(items_path, channel)
+    return read_captions(captions_path or artifacts.captions(corpus, CAPTIONED[channel]), items_path, channel)
+
+
 def read_sources(items_path: str | Path, channel: str) -> Sources:
     """The sources of a channel: its column of an items table. Raises DataError where table or column are missing."""
+    return _read_column(items_path, channel, channel)
+
+
+def read_captions(captions_path: str | Path, items_path: str | Path, channel: str) -> Sources:
+    """The sources of a channel of captions: those of a table of captions, whose rows are the item table's.
+
+    Raises DataError where a table is missing, or where the captions are of other items.
+    """
+    captions, titles = _read_column(captions_path, channel, "caption"), read_sources(items_path, "title")
+    if captions.items != titles.items:
+        raise DataError(
+            f"{captions_path}: its captions are not of the items of {items_path}, or in another order. Remove it and "
+            f"have it made again: snakemake {captions_path} --cores"
+        )
+    return captions
+
+
+def _read_column(items_path: str | Path, channel: str, column: str) -> Sources:
+    """A channel's sources from one column of a table of items."""
     import pandas as pd
 
-    column = channel.replace("-", "_")
     if not Path(items_path).is_file():
         raise DataError(f"{items_path}: no such file; make it with: snakemake {items_path} --cores")
     table = pd.read_parquet(items_path)

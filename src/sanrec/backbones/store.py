@@ -2,7 +2,8 @@
 
 A store is a group of arrays whose first axis is the item, in the order of the corpus' items.parquet:
 
-    hidden   hidden [item, layer, width] and final [item, width], uncompressed, float16 (or float32 throughout)
+    hidden   hidden [item, layer, width] and final [item, width], uncompressed, float16 (or float32 throughout); the
+             layers are all of the backbone's, or those that the manifest's settings list under `layers`
     inputs   integers per modality, compressed with zstd and bit shuffling
     both     valid [item] uint8: NOT_DONE, USED or MISSING (whose values are zeros)
 
@@ -136,15 +137,25 @@ def read_rows(array: Any, rows: np.ndarray | None = None, at: tuple[Any, ...] = 
     return out
 
 
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
 class HiddenStates:
-    """A finished store of hidden states. Its manifest says the rest: `settings`, `versions`, `used`, `missing`."""
+    """A finished store of hidden states. Its manifest says the rest: `settings`, `versions`, `used`, `missing`.
+
+    Layers are counted as the backbone counts them (0: embeddings), also where only some of them are stored.
+    """
 
     def __init__(self, manifest: str | Path) -> None:
         self.path = Path(manifest)
         self.group = open_store(manifest)
         self.manifest = read_json(manifest)
-        self.items, self.layers, self.width = self.group["hidden"].shape
+        self.items, count, self.width = self.group["hidden"].shape
         self.dtype = self.group["hidden"].dtype
+        settings = self.manifest["settings"]
+        self.stored = tuple(settings.get("layers", range(count)))
+        self.layers = settings["blocks"] + 1 if "layers" in settings else count
 
     def read_layers(
         self, layers: Sequence[int], rows: np.ndarray | None = None, out: np.ndarray | None = None
@@ -152,14 +163,22 @@ class HiddenStates:
         """Hidden states [item, L, width] of the layers (0: embeddings), of all items or of `rows` in their order.
 
         float16, or float32 where the store is. Missing items are zeros. `out`, as a memory map, is filled and returned.
+        Raises StoreError for layers that the backbone does not have, or that were not stored.
         """
         if wrong := [layer for layer in layers if not 0 <= layer < self.layers]:
-            raise StoreError(f"{self.path} has layers 0 to {self.layers - 1}, not {', '.join(map(str, wrong))}")
+            raise StoreError(f"{self.path} has layers 0 to {self.layers - 1}, not {_listed(wrong)}")
+        if lacking := [layer for layer in layers if layer not in self.stored]:
+            key = f"backbones.{self.manifest['settings']['backbone']}.kept_layers"
+            raise StoreError(
+                f"{self.path} holds layers {_listed(self.stored)} of the backbone's 0 to {self.layers - 1}, but asked "
+                f"for is {_listed(lacking)} too. Set '{key}' in config.yaml to full, or to a rule or list that has "
+                f"what runs read; then remove {self.path} and make it again. {_make(self.path)}"
+            )
         if out is None:
             count = self.items if rows is None else len(rows)
             out = np.empty((count, len(layers), self.width), dtype=self.dtype)
         for place, layer in enumerate(layers):
-            out[:, place] = read_rows(self.group["hidden"], rows, (layer,))
+            out[:, place] = read_rows(self.group["hidden"], rows, (self.stored.index(layer),))
         return out
 
     def read_final(self, rows: np.ndarray | None = None) -> np.ndarray:

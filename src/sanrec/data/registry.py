@@ -10,7 +10,16 @@ PAPER_BACKBONES = {
     "cover-caption": "bert-base",
     "video-caption": "bert-base",
 }
-DEMO_BACKBONES = {"title": "bert", "cover": "vit", "video": "videomae", "audio": "ast"}
+AMAZON_BACKBONES = {"title": "bert-base", "cover": "vit-base"}
+DEMO_BACKBONES = {
+    "title": "bert",
+    "cover": "vit",
+    "video": "videomae",
+    "audio": "ast",
+    "cover-caption": "bert-captions",
+    "video-caption": "bert-captions",
+}
+DEMO_TEXT_AND_IMAGE = {"title": "bert", "cover": "vit"}
 DEMO_SETTINGS = {
     "all": {
         "adapter_width": 32,
@@ -26,13 +35,17 @@ DEMO_SETTINGS = {
 
 # The papers take the largest batch that fits 48 GB: with BERT-base and ViT-base in each step that is 64 users (about
 # 300 unique items), where cached states fit far more.
-TUNING = ("full", "adapter", "lora")
+TUNING = ("full", "adapter", "lora", "bitfit")
 EMBEDDED = {model: {"batch_size": 64} for model in TUNING}
 
 # All of the demo's items are in every batch, and the backbones read them anew in each step: the price of an epoch goes
 # by its steps. Three of them, on both data sets.
 DEMO_EMBEDDED = {model: {"batch_size": 1024} for model in TUNING}
 DEMO_HALF_EMBEDDED = {model: {"batch_size": 520} for model in TUNING}
+
+# Few users in batches of 256 would be too few steps to learn in; where backbones are read in each step, three again.
+DEMO_FEW_USERS = {"all": DEMO_SETTINGS["all"] | {"batch_size": 64}}
+DEMO_FEW_EMBEDDED = {model: {"batch_size": 300} for model in TUNING}
 
 CORPORA = {
     "demo": Corpus(
@@ -44,6 +57,24 @@ CORPORA = {
         covers="demo_covers",
         videos="demo_videos",
         audios="demo_audios",
+    ),
+    "demo-small": Corpus(
+        title="Small demo world",
+        layout="microlens",
+        source="demo",
+        folder="results/demo-small/raw",
+        titles="demo_titles.csv",
+        covers="demo_covers",
+        world={"seed": 1, "items": 240, "users": 900},
+    ),
+    "demo-sparse": Corpus(
+        title="Sparse demo world",
+        layout="microlens",
+        source="demo",
+        folder="results/demo-sparse/raw",
+        titles="demo_titles.csv",
+        covers="demo_covers",
+        world={"seed": 2, "items": 360, "users": 900, "longest": 8, "popularity": 0.6},
     ),
     "microlens": Corpus(
         title="MicroLens",
@@ -59,6 +90,20 @@ CORPORA = {
         layout="amazon",
         folder="data/amazon-scientific",
         titles="Industrial_and_Scientific_items.tsv",
+        covers="images",
+    ),
+    "instrument": Corpus(
+        title="Amazon Musical Instruments",
+        layout="amazon",
+        folder="data/amazon-instrument",
+        titles="Musical_Instruments_items.tsv",
+        covers="images",
+    ),
+    "office": Corpus(
+        title="Amazon Office Products",
+        layout="amazon",
+        folder="data/amazon-office",
+        titles="Office_Products_items.tsv",
         covers="images",
     ),
 }
@@ -78,6 +123,20 @@ DATASETS = {
         backbones=DEMO_BACKBONES,
         settings=DEMO_SETTINGS | DEMO_HALF_EMBEDDED,
     ),
+    "demo-small": Dataset(
+        title="Demo-small",
+        corpus="demo-small",
+        pairs="demo_pairs.tsv",
+        backbones=DEMO_TEXT_AND_IMAGE,
+        settings=DEMO_FEW_USERS | DEMO_FEW_EMBEDDED,
+    ),
+    "demo-sparse": Dataset(
+        title="Demo-sparse",
+        corpus="demo-sparse",
+        pairs="demo_pairs.tsv",
+        backbones=DEMO_TEXT_AND_IMAGE,
+        settings=DEMO_FEW_USERS | DEMO_FEW_EMBEDDED,
+    ),
     "microlens-100k": Dataset(
         title="MicroLens-100K",
         corpus="microlens",
@@ -96,7 +155,21 @@ DATASETS = {
         title="Scientific",
         corpus="scientific",
         pairs="am_Industrial_and_Scientific_users.tsv",
-        backbones={"title": "bert-base", "cover": "vit-base"},
+        backbones=AMAZON_BACKBONES,
+        settings={"all": {"adapter_width": 64}},
+    ),
+    "instrument": Dataset(
+        title="Instrument",
+        corpus="instrument",
+        pairs="am_Musical_Instruments_users_10K.tsv",
+        backbones=AMAZON_BACKBONES,
+        settings={"all": {"adapter_width": 64}},
+    ),
+    "office": Dataset(
+        title="Office",
+        corpus="office",
+        pairs="am_Office_Products_users_10K.tsv",
+        backbones=AMAZON_BACKBONES,
         settings={"all": {"adapter_width": 64}},
     ),
 }
@@ -105,7 +178,9 @@ STUDIES = {
     "demo": Study(
         title="Demo",
         datasets=("demo", "demo-half"),
-        versa_datasets=("demo", "demo-half"),
+        versa_datasets=("demo", "demo-small", "demo-sparse", "demo-half"),
+        amazon_datasets=("demo", "demo-small", "demo-sparse"),
+        microlens_datasets=("demo-half",),
         seeds=(0,),
         figure_seeds=(0, 1, 2),
         points={"adapter_width": (4, 16, 32, 128), "learning_rate": (1e-4, 5e-4, 2e-3, 1e-2)},
@@ -113,7 +188,9 @@ STUDIES = {
     "paper": Study(
         title="Papers",
         datasets=("microlens-100k", "microlens-50k"),
-        versa_datasets=("scientific", "microlens-100k"),
+        versa_datasets=("scientific", "instrument", "office", "microlens-100k"),
+        amazon_datasets=("scientific", "instrument", "office"),
+        microlens_datasets=("microlens-100k",),
         seeds=(12345,),
         points={
             "adapter_width": (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192),

@@ -8,14 +8,23 @@ config.json, model.safetensors, and a tokenizer or a preprocessor_config.json.
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanrec.demo.draw import draw_cover, draw_frames, draw_sound, draw_title, frame_times
+from sanrec.demo.draw import draw_cover, draw_frames, draw_sound, frame_times
 from sanrec.demo.naming import Arrays, Reader, Recipe, train
-from sanrec.demo.words import vocabulary
+from sanrec.demo.text import (
+    build_bert,
+    build_caption_bert,
+    build_llama,
+    caption_reader,
+    encoder_shape,
+    title_reader,
+)
+from sanrec.demo.words import longest_title
 from sanrec.demo.world import World
 from sanrec.errors import unknown
 from sanrec.files import write_json
@@ -25,28 +34,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WIDTH, BLOCKS, HEADS = 64, 12, 4
-SHAPE = {
-    "hidden_size": WIDTH,
-    "num_hidden_layers": BLOCKS,
-    "num_attention_heads": HEADS,
-    "intermediate_size": 2 * WIDTH,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-    "initializer_range": 0.1,  # the usual 0.02, made for ten times the width, would leave all narrow states alike
-}
-TOKENS = 16  # more than the longest title
+WIDTH, BLOCKS = 64, 12
+SHAPE = encoder_shape(WIDTH, BLOCKS)
 IMAGE = 32  # height and width of the model's images; with patches of 16, four of them
 FRAMES, FRAME, TUBE = 16, 32, 4  # frames, their height and width, and how many one token spans
 MEL, MEL_FRAMES, PATCH = 32, 288, 32  # mel bands, spectrogram frames (10 ms each), and the side of a patch
 HALF = [0.5, 0.5, 0.5]
-SPECIAL = {
-    "pad_token": "[PAD]",
-    "unk_token": "[UNK]",
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-    "mask_token": "[MASK]",
-}
 
 
 def make_backbone(name: str, folder: Path, steps: int | None = None) -> None:
@@ -68,40 +61,6 @@ def make_backbone(name: str, folder: Path, steps: int | None = None) -> None:
     log.info("%s: named on examples held out: %s", name, accuracy)
     model.save_pretrained(folder)
     write_json(folder / "training.json", {"task": "naming factors", "steps": steps, "accuracy": accuracy})
-
-
-# -- text --------------------------------------------------------------------------------------------------------------
-
-
-def build_bert(folder: Path) -> "PreTrainedModel":
-    """BertModel over the words of the titles' grammar."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    words = [*SPECIAL.values(), *vocabulary()]
-    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token=SPECIAL["unk_token"]))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    ends = [(SPECIAL[key], words.index(SPECIAL[key])) for key in ("cls_token", "sep_token")]
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=TOKENS, **SPECIAL).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(words), max_position_embeddings=TOKENS, type_vocab_size=1, pad_token_id=0, **SHAPE
-    )
-    return BertModel(config, add_pooling_layer=False)
-
-
-def title_reader(folder: Path) -> Reader:
-    """Titles as token ids and mask, padded to TOKENS."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-
-    def read(rng: np.random.Generator, values: Mapping[str, str]) -> Arrays:
-        done = tokenizer(draw_title(rng, **values), truncation=True, max_length=TOKENS, padding="max_length")
-        return {key: np.array(done[key], np.int64) for key in ("input_ids", "attention_mask")}
-
-    return read
 
 
 # -- pixels ------------------------------------------------------------------------------------------------------------
@@ -204,8 +163,23 @@ def sound_reader(folder: Path) -> Reader:
     return read
 
 
+short_titles = partial(title_reader, tokens=longest_title() + 2)  # padded no further than need be: they are dearer
 RECIPES: dict[str, Recipe] = {
-    "bert": Recipe("title", build_bert, title_reader, "first", steps=180, batch_size=64),
+    "bert": Recipe("title", partial(build_bert, width=WIDTH, blocks=BLOCKS), title_reader, "first", 180, 64),
+    "bert-deep": Recipe(
+        "title", partial(build_bert, width=96, blocks=24, initial=0.05), short_titles, "first", 160, 32
+    ),
+    "llama": Recipe(
+        "title", partial(build_llama, width=128, blocks=16), short_titles, "mean", 110, 64, learning_rate=2e-3
+    ),
+    "bert-captions": Recipe(
+        "cover-caption+video-caption",
+        partial(build_caption_bert, width=WIDTH, blocks=BLOCKS),
+        caption_reader,
+        "first",
+        steps=150,
+        batch_size=64,
+    ),
     "vit": Recipe("cover", build_vit, cover_reader, "first", steps=120),
     "videomae": Recipe("video", build_videomae, video_reader, "mean", steps=220, examples=1800, learning_rate=1.5e-3),
     "ast": Recipe("audio", build_ast, sound_reader, "first", steps=500, examples=2000, learning_rate=1.5e-3),

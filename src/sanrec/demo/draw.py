@@ -71,22 +71,32 @@ def draw_frames(rng: np.random.Generator, motion: str, pace: str, world: World, 
     A disc or box crosses the picture, or grows or shrinks in its middle, again and again; the pace says how often.
     Chance: colours of figure and ground, its size and shape, where it starts, how far off the middle it moves, grain.
     """
-    size = world.frame_size
-    x, y = _grid(size)
+    return paint_frames(rng, move_figure(rng, motion, pace, times), world)
+
+
+def move_figure(rng: np.random.Generator, motion: str, pace: str, times: np.ndarray) -> np.ndarray:
+    """Where a video's figure is at `times` (seconds), and how large: x, y and radius [frame, 3], float32."""
     # crossings in three seconds; the fastest still moves less than a third of its way between two of 16 frames
     rounds = 0.6 * 1.55 ** place("pace", pace) * rng.uniform(0.93, 1.07)
     way = (rng.uniform(0, 1) + rounds * times / 3) % 1  # how far along, 0 to 1
     travel, aside, radius = 2.6 * way - 1.3, rng.uniform(-0.35, 0.35), rng.uniform(0.3, 0.42)
-    still = np.full_like(way, aside)
-    centre_x, centre_y, radii = {
-        "right": (travel, still, radius + 0 * way),
-        "left": (-travel, still, radius + 0 * way),
-        "down": (still, travel, radius + 0 * way),
-        "up": (still, -travel, radius + 0 * way),
-        "growing": (still, still[::-1], 0.1 + 1.1 * way),
-        "shrinking": (still, still[::-1], 1.2 - 1.1 * way),
+    still, same = np.full_like(way, aside), radius + 0 * way
+    places = {
+        "right": (travel, still, same),
+        "left": (-travel, still, same),
+        "down": (still, travel, same),
+        "up": (still, -travel, same),
+        "growing": (still, still, 0.1 + 1.1 * way),
+        "shrinking": (still, still, 1.2 - 1.1 * way),
     }[motion]
-    centre_x, centre_y, radii = (one.astype(np.float32)[:, None, None] for one in (centre_x, centre_y, radii))
+    return np.stack(places, axis=1).astype(np.float32)
+
+
+def paint_frames(rng: np.random.Generator, places: np.ndarray, world: World) -> np.ndarray:
+    """The frames of a video whose figure is at `places` [frame, 3]: [frame, size, size, 3], uint8."""
+    size = world.frame_size
+    x, y = _grid(size)
+    centre_x, centre_y, radii = (one[:, None, None] for one in places.T)
     dx, dy = abs(x - centre_x), abs(y - centre_y)
     distance = np.hypot(dx, dy) if rng.random() < 0.5 else np.maximum(dx, dy)
     inside = np.clip((radii - distance) * np.float32(size / 2) + np.float32(0.5), 0, 1)[..., None]

@@ -24,7 +24,8 @@ from sanrec.demo.draw import draw
 from sanrec.demo.world import FACTORS, World, draw_factors, generator, walk
 from sanrec.progress import bar
 
-CHANNELS = ("title", "cover", "video", "audio")
+STILL = ("title", "cover")
+CHANNELS = (*STILL, "video", "audio")
 DRAWING = 10  # the purpose, beside those of `world`, of the generator of an item's chance details
 
 
@@ -33,15 +34,19 @@ def factor_values(row: Sequence[int]) -> dict[str, str]:
     return {name: factor.values[place] for (name, factor), place in zip(FACTORS.items(), row, strict=True)}
 
 
-def make_world(folder: Path, world: World | None = None) -> None:
-    """Write all files of a world below `folder`, which appears when it is whole, in place of one that was there."""
+def make_world(folder: Path, world: World | None = None, moving: bool = True) -> None:
+    """Write all files of a world below `folder`, which appears when it is whole, in place of one that was there.
+
+    Where it is not `moving`, its items have neither video nor sound, and users care for what titles and covers show.
+    """
     world = world or World()
+    channels = CHANNELS if moving else STILL
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        write_interactions(temporary, world)
-        write_items(temporary, world)
+        write_interactions(temporary, world, channels)
+        write_items(temporary, world, channels)
         temporary.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -50,27 +55,30 @@ def make_world(folder: Path, world: World | None = None) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_interactions(folder: Path, world: World) -> None:
+def write_interactions(folder: Path, world: World, channels: Sequence[str] = CHANNELS) -> None:
     """Write the pairs of all users, and those of the first half of them."""
-    lines = [f"{user}\t{' '.join(str(item + 1) for item in items)}\n" for user, items in enumerate(walk(world), 1)]
+    walked = walk(world, channels)
+    lines = [f"{user}\t{' '.join(str(item + 1) for item in items)}\n" for user, items in enumerate(walked, 1)]
     (folder / "demo_pairs.tsv").write_text("".join(lines), encoding="utf-8")
     (folder / "demo-half_pairs.tsv").write_text("".join(lines[: len(lines) // 2]), encoding="utf-8")
 
 
-def write_items(folder: Path, world: World) -> None:
-    """Write every item's title, cover, video and sound, and the truth about it."""
-    for name in ("covers", "videos", "audios"):
+def write_items(folder: Path, world: World, channels: Sequence[str] = CHANNELS) -> None:
+    """Write every item's title and cover, with video and sound where they are among the channels, and the truth."""
+    moving = "video" in channels
+    for name in ("covers", "videos", "audios") if moving else ("covers",):
         (folder / f"demo_{name}").mkdir()
     titles, truth = [], []
     for row, factors in enumerate(bar(draw_factors(world), unit="item", desc="drawing the world")):
         item, values = row + 1, factor_values(factors)
         rngs = {channel: generator(world, DRAWING, number, row) for number, channel in enumerate(CHANNELS)}
-        made = {channel: draw(channel, values, rngs[channel], world) for channel in CHANNELS}
+        made = {channel: draw(channel, values, rngs[channel], world) for channel in channels}
         titles.append((item, made["title"]))
         truth.append((item, *values.values()))
         write_cover(folder / f"demo_covers/{item}.jpg", made["cover"])
-        write_sound(folder / f"demo_audios/{item}.wav", made["audio"], world.sample_rate)
-        write_video(folder / f"demo_videos/{item}.mp4", made["video"], made["audio"], world)
+        if moving:
+            write_sound(folder / f"demo_audios/{item}.wav", made["audio"], world.sample_rate)
+            write_video(folder / f"demo_videos/{item}.mp4", made["video"], made["audio"], world)
     _write_csv(folder / "demo_titles.csv", ("item", "title"), titles)
     _write_csv(folder / "truth.csv", ("item", *FACTORS), truth)
 

@@ -47,3 +47,9 @@ def vocabulary() -> list[str]:
     words = {word for text in texts for word in text.replace(":", " : ").replace(",", " , ").split()}
     words.update(NUMBERS, *NOUNS.values(), *TONES.values())
     return sorted(words)
+
+
+def longest_title() -> int:
+    """How many words and punctuation marks the longest title has."""
+    texts = [pattern.format(noun="noun", tone="tone", number="one") for pattern in PATTERNS]
+    return max(len(text.replace(":", " : ").replace(",", " , ").split()) for text in texts)

@@ -6,7 +6,7 @@ in the same factors that moves a little at every step; the item chosen is one th
 one, or chance. Nothing here knows of models.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -102,17 +102,21 @@ def draw_lengths(world: World) -> np.ndarray:
     return np.minimum(np.where(rng.random(world.users) < world.short_share, short, usual), longest)
 
 
-def walk(world: World) -> list[np.ndarray]:
-    """The items that each user meets, oldest first: one array of item rows (from 0) per user, without repeats."""
+def walk(world: World, channels: Sequence[str] | None = None) -> list[np.ndarray]:
+    """The items that each user meets, oldest first: one array of item rows (from 0) per user, without repeats.
+
+    Users care for the factors that one of the `channels` shows, by default for all.
+    """
     factors, lengths = draw_factors(world), draw_lengths(world)
     rng = generator(world, 3)
     sizes = np.array([len(factor.values) for factor in FACTORS.values()])
+    cared_for = [f for f, one in enumerate(FACTORS.values()) if channels is None or set(one.channels) & set(channels)]
     popularity = rng.normal(0, world.popularity, world.items)
     state = rng.integers(sizes, size=(world.users, len(sizes)))
     met = np.zeros((world.users, world.items), bool)
     chosen = np.zeros((world.users, lengths.max()), np.int64)
     for position in range(chosen.shape[1]):
-        agreeing = sum(state[:, [f]] == factors[:, f] for f in range(len(sizes)))
+        agreeing = sum(state[:, [f]] == factors[:, f] for f in cared_for)
         liked = np.where(rng.random((world.users, 1)) < world.chance, 0, world.agreement * agreeing)
         # adding Gumbel noise and taking the largest draws from the softmax
         score = liked + popularity + rng.gumbel(size=met.shape)

@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sanrec.artifacts import store_of
-from sanrec.config import Backbone, Corpus, Download
+from sanrec.config import Backbone, Captioner, Corpus, Download
 from sanrec.errors import ConfigError, DataError
 from sanrec.files import read_json, sha256, write_json
 from sanrec.media.archives import unpack
 from sanrec.media.web import redact, retrieve
 from sanrec.versions import STEPS
 
-CHECKPOINT_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
+CHECKPOINT_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 log = logging.getLogger(__name__)
@@ -101,31 +101,37 @@ def _require_titles(corpus: Corpus, name: str) -> None:
 # -- checkpoints -------------------------------------------------------------------------------------------------------
 
 
-def fetch_checkpoint(backbone: Backbone, name: str, manifest: str | Path, endpoint: str | None = None) -> None:
-    """Have a backbone's checkpoint in a folder, and write its manifest last (see `write_checkpoint_manifest`).
+def fetch_checkpoint(
+    backbone: Backbone | Captioner, name: str, manifest: str | Path, endpoint: str | None = None
+) -> None:
+    """Have the checkpoint of a backbone or captioner in a folder, its manifest last (`write_checkpoint_manifest`).
 
     Source `hub`: the pinned revision's configuration, tokenizer and safetensors, into the folder beside the manifest;
     what is there already is not fetched again. Source `folder`: used where it lies. `endpoint` is another hub's
     address (otherwise HF_ENDPOINT counts, as everywhere). Raises DataError where the hub does not give it, saying what
-    to fetch by hand, and where the folder is no checkpoint with safetensors. The demo's are made by its own step.
+    to fetch by hand, and where the folder is no checkpoint with safetensors; ConfigError where no revision is pinned.
+    The demo's are made by its own step.
+
+    The client sends the token in the environment variable HF_TOKEN, or that of `hf auth login`. It is never printed.
     """
     extra = {"source": backbone.source, "checkpoint": backbone.checkpoint, "revision": backbone.revision}
     if backbone.source == "demo":
-        raise ConfigError(f"backbone '{name}' is the demo's: it is made by its own step, there is nothing to download")
+        what = backbone.table.removesuffix("s")
+        raise ConfigError(f"{what} '{name}' is the demo's: it is made by its own step, there is nothing to download")
     if backbone.source == "folder":
         folder = backbone.checkpoint
         if not Path(folder).is_dir():
             raise DataError(
-                f"{Path(folder).absolute()}: no such folder. It should hold the checkpoint of backbone '{name}' "
-                f"(config.json, *.safetensors); config key 'backbones.{name}.checkpoint' names it"
+                f"{Path(folder).absolute()}: no such folder. It should hold a checkpoint (config.json, "
+                f"*.safetensors); config key '{backbone.table}.{name}.checkpoint' names it"
             )
     else:
         folder = store_of(str(manifest))
-        _snapshot(backbone, name, Path(folder), endpoint)
+        _snapshot(backbone.pinned(name), name, Path(folder), endpoint)
     write_checkpoint_manifest(manifest, folder, extra | {"license": backbone.license})
 
 
-def _snapshot(backbone: Backbone, name: str, folder: Path, endpoint: str | None) -> None:
+def _snapshot(backbone: Backbone | Captioner, name: str, folder: Path, endpoint: str | None) -> None:
     """Fetch the revision's files into `folder`. Raises DataError where the hub does not give them."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
@@ -140,21 +146,27 @@ def _snapshot(backbone: Backbone, name: str, folder: Path, endpoint: str | None)
     except Exception as error:  # the client lets through errors of several libraries below it
         if isinstance(error.__cause__, HfHubHTTPError):
             error = error.__cause__  # "nothing on this disk either" hides what the hub answered
-        if isinstance(error, GatedRepoError):
-            why = "its owner asks to accept terms first: do so on its page, then log in with `hf auth login`"
+        refused = isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403)
+        if isinstance(error, GatedRepoError) or (backbone.gated and refused):
+            why = (
+                f"its owner asks to accept terms first ({backbone.license}): do so on "
+                f"https://huggingface.co/{repository}, with your account; make a token that may read at "
+                "https://huggingface.co/settings/tokens; and give it to this job as the environment variable HF_TOKEN, "
+                "or by `hf auth login` (docs/backbones.md)"
+            )
         elif isinstance(error, RevisionNotFoundError):
             why = "the repository has no such revision"
         elif isinstance(error, RepositoryNotFoundError):
-            why = "there is no such repository, or it is private (`hf auth login`)"
+            why = "there is no such repository, or it is private (a token in HF_TOKEN, or `hf auth login`)"
         elif isinstance(error, HfHubHTTPError):
             why = f"the hub answered HTTP {error.response.status_code}"
         else:
             why = f"the hub cannot be reached, broke off, or is switched off by HF_HUB_OFFLINE ({type(error).__name__})"
         raise DataError(
-            f"backbone '{name}': {repository} at revision {revision} could not be fetched: {why}. By hand: fetch "
+            f"{backbone.table}.{name}: {repository} at revision {revision} could not be fetched: {why}. By hand: fetch "
             f"config.json, the tokenizer's or preprocessor's json and txt files and *.safetensors from "
             f"https://huggingface.co/{repository}/tree/{revision}, put them in a folder, and in config set "
-            f"'backbones.{name}.source' to folder and 'backbones.{name}.checkpoint' to that folder"
+            f"'{backbone.table}.{name}.source' to folder and '{backbone.table}.{name}.checkpoint' to that folder"
         ) from error
     # without an answer the client settles for whatever lies in the folder, be it of another revision
     for note in sorted((folder / ".cache" / "huggingface" / "download").glob("*.metadata")):

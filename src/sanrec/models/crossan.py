@@ -1,5 +1,6 @@
 """CROSSAN and INDSAN (arXiv 2504.10307, 4): one side adapter tower per channel over cached hidden states.
 
+Here all channels have one width and one number of layers; `crossan_unequal` has the others.
 Shapes: L kept layers, M channels, n items, D width of the backbones, H adapter width, E recommender width.
 """
 
@@ -17,7 +18,7 @@ class Crossan(nn.Module):
     def __init__(self, channels: int, layers: int, width: int, settings: Settings, independent: bool = False) -> None:
         super().__init__()
         e = settings.recommender_width
-        self.gates = CrossModalGates(layers, channels, independent, settings.gating)
+        self.gates = CrossModalGates([layers] * channels, independent, settings.gating)
         self.adapters = nn.ModuleList(
             AdapterBlocks(channels, width, settings.adapter_width, settings.activation) for _ in range(layers)
         )

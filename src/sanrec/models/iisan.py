@@ -1,8 +1,12 @@
 """IISAN and its extension to more channels, IISAN-E (arXiv 2404.02059; 2411.02992, Eq. 1-4; 2504.10307, 6.1).
 
-One intra-modal tower per channel and one inter-modal tower beside them.
-Shapes: L kept layers, M channels, K = M + 1 towers, n items, D width, H adapter width, E recommender width.
+One intra-modal tower per channel and one inter-modal tower beside them. Here all channels have one width and one number
+of layers (IISAN-VS); `iisan_va` has the others.
+Shapes: L kept layers, M channels, K = M + 1 towers (fewer in ablations), n items, D width, H adapter width, E
+recommender width.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,19 +17,56 @@ from sanrec.models.fusion import FUSIONS
 from sanrec.models.gates import sharp_sigmoid
 
 
-class Iisan(nn.Module):
+class GatedTowers(nn.Module):
+    """The gates of intra and inter towers, which are there or not as `inter`, `intra` and `gating` say (Table VI).
+
+    `intra_logits`: one [L] per channel; `inter_logits`: [L] for IISAN, where one gate weighs two channels, [L, M] for
+    IISAN-E (`extended`), where a softmax does. All start at zero, where they weigh evenly.
+    """
+
+    adapters: nn.Module
+
+    def __init__(self, layers: Sequence[int], inter_layers: int, settings: Settings, extended: bool) -> None:
+        super().__init__()
+        self.extended, channels = extended, len(layers)
+        self.intra_towers, self.inter_tower = channels if settings.intra else 0, settings.inter
+        intra = layers if settings.intra and settings.gating else []
+        self.intra_logits = nn.ParameterList(nn.Parameter(torch.zeros(number)) for number in intra)
+        inter = torch.zeros(inter_layers, channels) if extended else torch.zeros(inter_layers)
+        self.inter_logits = nn.Parameter(inter) if settings.inter and settings.gating else None
+
+    @property
+    def tower_count(self) -> int:
+        """K, the number of towers that there are."""
+        return self.intra_towers + int(self.inter_tower)
+
+    def inter_weights(self) -> Tensor | None:
+        """The channels' weights in the inter tower's sum, [L, M], whose rows sum to 1; None without gates."""
+        if self.inter_logits is None:
+            return None
+        if self.extended:
+            return self.inter_logits.softmax(-1)
+        second = sharp_sigmoid(self.inter_logits)
+        return torch.stack([1 - second, second], -1)
+
+    def slow_parameters(self, modalities: tuple[str, ...]) -> list[nn.Parameter]:
+        """What trains at the adapters' learning rate: adapters, and the intra gates of channels that are not text."""
+        # without intra gates there is nothing to pair with the channels
+        gates = [logits for logits, m in zip(self.intra_logits, modalities, strict=False) if m != "text"]
+        return [*self.adapters.parameters(), *gates]
+
+
+class Iisan(GatedTowers):
     """Intra towers SANB(g x + (1 - g) z); inter tower SANB(z + the channels' gated sum).
 
     The inter tower's sum is g x_second + (1 - g) x_first for IISAN (two channels: text first, image second), with one
-    sigmoid gate per layer; for IISAN-E (`extended`) a softmax over M logits. z is zero before the first layer.
+    sigmoid gate per layer; for IISAN-E (`extended`) a softmax over M logits. z is zero before the first layer. Without
+    gates all sums are plain ones, as the published code's intra towers have them.
     """
 
     def __init__(self, channels: int, layers: int, width: int, settings: Settings, extended: bool) -> None:
-        super().__init__()
-        e, towers = settings.recommender_width, channels + 1
-        self.extended = extended
-        self.intra_logits = nn.ParameterList(nn.Parameter(torch.zeros(layers)) for _ in range(channels))
-        self.inter_logits = nn.Parameter(torch.zeros(layers, channels) if extended else torch.zeros(layers))
+        super().__init__([layers] * channels, layers, settings, extended)
+        e, towers = settings.recommender_width, self.tower_count
         # All towers have one shape: each layer's K blocks run as one batched product.
         self.adapters = nn.ModuleList(
             AdapterBlocks(towers, width, settings.adapter_width, settings.activation) for _ in range(layers)
@@ -33,32 +74,32 @@ class Iisan(nn.Module):
         self.heads = TowerHeads(towers, width, e)
         self.fusion = FUSIONS[settings.fusion](towers, e, settings.top_k)
 
-    def inter_weights(self) -> Tensor:
-        """The channels' weights in the inter tower's sum, [L, M]; rows sum to 1."""
-        if self.extended:
-            return self.inter_logits.softmax(-1)
-        second = sharp_sigmoid(self.inter_logits)
-        return torch.stack([1 - second, second], -1)
-
     def towers(self, hidden_LMnD: Tensor) -> Tensor:
         """The towers' last outputs [K, n, D], the inter tower last."""
         dtype = hidden_LMnD.dtype
-        intra_LM = torch.stack([sharp_sigmoid(logits) for logits in self.intra_logits], -1).to(dtype)
-        inter_LM = self.inter_weights().to(dtype)
-        z = torch.zeros_like(hidden_LMnD[0, :1]).expand(hidden_LMnD.shape[1] + 1, -1, -1)
+        gates = [sharp_sigmoid(logits) for logits in self.intra_logits]
+        intra_LM = torch.stack(gates, -1).to(dtype) if gates else None
+        weights = self.inter_weights()
+        inter_LM = None if weights is None else weights.to(dtype)
+        z = torch.zeros_like(hidden_LMnD[0, :1]).expand(self.tower_count, -1, -1)
         for layer, adapters in enumerate(self.adapters):
-            x = hidden_LMnD[layer]
-            gate = intra_LM[layer, :, None, None]
-            intra = gate * x + (1 - gate) * z[:-1]
-            inter = z[-1:] + torch.einsum("m,mnd->nd", inter_LM[layer], x)
-            z = adapters(torch.cat([intra, inter]))
+            x, mixed = hidden_LMnD[layer], []
+            if self.intra_towers:
+                mixed.append(self._intra(x, z[: self.intra_towers], None if intra_LM is None else intra_LM[layer]))
+            if self.inter_tower:
+                summed = x.sum(0) if inter_LM is None else torch.einsum("m,mnd->nd", inter_LM[layer], x)
+                mixed.append(z[-1:] + summed)
+            z = adapters(torch.cat(mixed))
         return z
+
+    @staticmethod
+    def _intra(x_MnD: Tensor, z_MnD: Tensor, gate_M: Tensor | None) -> Tensor:
+        """What the intra towers' blocks read at one layer, [M, n, D]."""
+        if gate_M is None:
+            return x_MnD + z_MnD
+        gate = gate_M[:, None, None]
+        return gate * x_MnD + (1 - gate) * z_MnD
 
     def forward(self, hidden_LMnD: Tensor) -> Tensor:
         """Hidden states of the kept layers [L, M, n, D] to item vectors [n, E]."""
         return self.fusion(self.heads(self.towers(hidden_LMnD)))
-
-    def slow_parameters(self, modalities: tuple[str, ...]) -> list[nn.Parameter]:
-        """What trains at the adapters' learning rate: adapters, and the intra gates of channels that are not text."""
-        gates = [logits for logits, m in zip(self.intra_logits, modalities, strict=True) if m != "text"]
-        return [*self.adapters.parameters(), *gates]

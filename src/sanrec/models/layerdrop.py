@@ -1,26 +1,24 @@
-"""LayerDrop: which hidden states feed a tower (CROSSAN, 4 and 5; IISAN-Versa, III-E and Eq. 5)."""
+"""LayerDrop: which hidden states feed each tower (CROSSAN, 4 and 5; IISAN-Versa, III-E and Table VIII)."""
+
+from collections.abc import Sequence
 
 from sanrec.errors import ConfigError
+from sanrec.layers import kept_layers, rules_of_towers
 
 
-def kept_layers(blocks: int, rule: str = "even", kept: int = 6) -> tuple[int, ...]:
-    """Indices into a backbone's `blocks` + 1 hidden states, ascending; 0 is the embedding output and always there.
+def tower_layers(
+    depths: Sequence[int], layers: str = "even", kept: int = 6, names: Sequence[str] = ()
+) -> list[tuple[int, ...]]:
+    """`kept_layers` of each tower, whose backbone has so many blocks, by its own rule of the setting `layers`.
 
-    `even` keeps `kept` blocks in steps of floor((blocks - 1) / (kept - 1)), counted down from the last one: of 12
-    blocks 2, 4, ..., 12; of 24 blocks 4, 8, ..., 24. A list such as `2-4-6` names the blocks, counted from 1.
-    (Versa's Eq. 5 gives 14 instead of 15 for 80 blocks; its published list has 15, as here.)
-
-    Raises ConfigError where the backbone has too few blocks.
-
-    >>> kept_layers(28)
-    (0, 3, 8, 13, 18, 23, 28)
+    Raises ConfigError where `layers` has neither one rule nor one per tower, and, with the tower's name where `names`
+    are given, as `kept_layers` does.
     """
-    if rule != "even":
-        chosen = tuple(int(part) for part in rule.split("-"))
-        if sorted(set(chosen)) != list(chosen) or chosen[0] < 1 or chosen[-1] > blocks:
-            raise ConfigError(f"layers={rule}: give blocks of 1 to {blocks} in rising order, each once")
-        return (0, *chosen)
-    if kept > blocks:
-        raise ConfigError(f"blocks={kept}: the backbone has only {blocks} blocks")
-    step = (blocks - 1) // (kept - 1) if kept > 1 else 1
-    return (0, *(blocks - step * i for i in reversed(range(kept))))
+    rules = rules_of_towers(layers, len(depths))
+    found = []
+    for place, (depth, rule) in enumerate(zip(depths, rules, strict=True)):
+        try:
+            found.append(kept_layers(depth, rule, kept))
+        except ConfigError as error:
+            raise ConfigError(f"{names[place]}: {error}" if names else str(error)) from None
+    return found

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from sanrec.config import Settings
 from sanrec.models.crossan import Crossan
+from sanrec.models.crossan_unequal import UnequalCrossan
 from sanrec.models.iisan import Iisan
-from sanrec.models.tuning import FinalReadOut, TunedBackbones, add_houlsby, add_lora
+from sanrec.models.iisan_va import IisanVa
+from sanrec.models.tuning import FinalReadOut, TunedBackbones, add_houlsby, add_lora, train_biases
 from sanrec.models.users import UserEncoder
 
 POSITIONS = 10  # most items of a history that the user encoder reads
@@ -21,24 +23,32 @@ class Shape:
 
     modalities: tuple[str, ...]
     widths: tuple[int, ...]
-    layers: int
+    layers: int | tuple[int, ...]
+    """Kept hidden states, embeddings included: of every channel, or of each."""
     poolings: tuple[str, ...] = ()
     backbones: Sequence[nn.Module] = field(default=(), compare=False)
 
     @property
-    def width(self) -> int:
-        """The width that all channels share. Raises ValueError where they differ."""
-        if len(set(self.widths)) != 1:
-            raise ValueError(f"backbones of one width are needed, not {self.widths}")
-        return self.widths[0]
+    def depths(self) -> tuple[int, ...]:
+        """The number of kept hidden states of each channel."""
+        return (self.layers,) * len(self.widths) if isinstance(self.layers, int) else self.layers
+
+    @property
+    def equal(self) -> bool:
+        """Whether all channels have one width and one number of layers, so that their towers run as one product."""
+        return len(set(self.widths)) == 1 and len(set(self.depths)) == 1
 
 
 def _crossan(shape: Shape, settings: Settings, independent: bool = False) -> nn.Module:
-    return Crossan(len(shape.modalities), shape.layers, shape.width, settings, independent)
+    if shape.equal:
+        return Crossan(len(shape.widths), shape.depths[0], shape.widths[0], settings, independent)
+    return UnequalCrossan(shape.widths, shape.depths, settings, independent)
 
 
 def _iisan(shape: Shape, settings: Settings, extended: bool) -> nn.Module:
-    return Iisan(len(shape.modalities), shape.layers, shape.width, settings, extended)
+    if shape.equal:
+        return Iisan(len(shape.widths), shape.depths[0], shape.widths[0], settings, extended)
+    return IisanVa(shape.widths, shape.depths, settings, extended)
 
 
 def _tuned(shape: Shape, settings: Settings, prepare: Callable[[nn.Module], nn.Module]) -> nn.Module:
@@ -53,6 +63,7 @@ BUILDERS: dict[str, Callable[[Shape, Settings], nn.Module]] = {
     "full": lambda shape, s: _tuned(shape, s, lambda b: b.requires_grad_(True)),
     "adapter": lambda shape, s: _tuned(shape, s, lambda b: add_houlsby(b, s.adapter_width, s.activation)),
     "lora": lambda shape, s: _tuned(shape, s, lambda b: add_lora(b, s.lora_rank)),
+    "bitfit": lambda shape, s: _tuned(shape, s, train_biases),
     "frozen": lambda shape, s: FinalReadOut(shape.widths, s.recommender_width),
 }
 

@@ -1,4 +1,4 @@
-"""Item encoders with the backbones inside: full fine-tuning, Houlsby adapters, LoRA; and the frozen read-out.
+"""Item encoders with the backbones inside: full fine-tuning, Houlsby adapters, LoRA, BitFit; and the frozen read-out.
 
 Shapes: M channels, n items, D width of a backbone (they may differ), E recommender width.
 """
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from sanrec.backbones.conversion import ModelInput
 from sanrec.backbones.pooling import pool_final
+from sanrec.errors import ConfigError
 from sanrec.models.blocks import AdapterBlock
 from sanrec.models.fusion import ConcatFusion
 
@@ -101,3 +102,18 @@ def add_lora(backbone: nn.Module, rank: int) -> nn.Module:
     backbone.requires_grad_(False)
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=LORA_TARGETS, bias="lora_only", lora_dropout=0.0)
     return inject_adapter_in_model(config, backbone)
+
+
+def train_biases(backbone: nn.Module) -> nn.Module:
+    """Freeze all of a backbone but its bias terms, in place (BitFit, Ben Zaken et al. 2021, arXiv 2106.10199).
+
+    Every bias: of attention, of the feed-forward part, of LayerNorms and of embeddings. Raises ConfigError for a
+    backbone without any, as most language models are.
+    """
+    biases = [p for name, p in backbone.named_parameters() if name.endswith("bias")]
+    if not biases:
+        raise ConfigError(f"{type(backbone).__name__} has no bias terms, so BitFit has nothing to train: use lora")
+    backbone.requires_grad_(False)
+    for bias in biases:
+        bias.requires_grad_(True)
+    return backbone

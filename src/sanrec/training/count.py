@@ -4,8 +4,8 @@ from sanrec import artifacts
 from sanrec.artifacts import Run
 from sanrec.backbones.checkpoints import empty_backbone
 from sanrec.config import CHANNELS, Config
-from sanrec.models.layerdrop import kept_layers
 from sanrec.models.registry import Recommender, Shape, on_meta
+from sanrec.training.loading import kept_of_towers
 
 PAPERS_CROSSAN = 24_741_456  # trainable parameters of CROSSAN (T+I+V+A), its Table 4
 PARTS = {
@@ -36,12 +36,15 @@ def planned_shape(config: Config, run: Run) -> Shape:
     records = [config.find("backbone", source.backbone) for source in run.inputs]
     modalities = tuple(CHANNELS[source.channel] for source in run.inputs)
     widths = tuple(record.width for record in records)
-    if artifacts.method(run.model).reads == "inputs":
+    reads = artifacts.method(run.model).reads
+    if reads == "inputs":
         pairs = zip(run.inputs, records, strict=True)
         backbones = [empty_backbone(artifacts.checkpoint(s.backbone), record, s.backbone) for s, record in pairs]
         return Shape(modalities, widths, 1, tuple(record.pooling for record in records), backbones)
-    layers = {len(kept_layers(record.blocks, run.settings.layers, run.settings.blocks)) for record in records}
-    return Shape(modalities, widths, max(layers))
+    if reads == "final":
+        return Shape(modalities, widths, 1)
+    kept = kept_of_towers(run, [record.blocks for record in records])
+    return Shape(modalities, widths, tuple(map(len, kept)))
 
 
 def describe_count(config: Config, run: Run) -> str:

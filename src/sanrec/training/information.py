@@ -1,6 +1,6 @@
 """Mutual information between the towers of a finished run (CROSSAN, 3 and Table 1), over all items of its data set.
 
-Shapes: M channels, I items, D width of the backbones.
+Shapes: M channels, I items, D_m width of channel m's backbone.
 """
 
 import json
@@ -39,10 +39,10 @@ SEED = 0  # of the estimators, the same for every run: two runs over the same it
 def measure_information(config: Config, run: Run) -> dict[str, Any]:
     """Estimate the information that every two towers share, in nats, and write it as the run's information.json.
 
-    A tower's representation is the output of its last adapter [I, D], in float32. Of a pair, items that lack one of the
-    two media are left out. IISAN's towers are its channels' own; its inter-modal tower belongs to none. Raises
-    SanrecError for a method without towers or fewer than two, and for outputs that are not finite; DataError
-    where the run is not trained, its weights are another's, or too few items are left.
+    A tower's representation is the output of its last adapter [I, D_m], in float32. Of a pair, items that lack one of
+    the two media are left out. IISAN's towers are its channels' own; its inter-modal tower belongs to none. Raises
+    SanrecError for a method without towers or fewer than two, and for outputs that are not finite; DataError where the
+    run is not trained, its weights are another's, or too few items are left.
     """
     refuse_without_towers(run)
     torch.set_num_threads(config.threads.train)
@@ -51,8 +51,8 @@ def measure_information(config: Config, run: Run) -> dict[str, Any]:
     sequences = load_sequences(artifacts.interactions(run.dataset))
     source, model = untrained(config, run, sequences, device)
     load_weights(model, weights)
-    towers_MID = last_outputs(model, source, device)[: len(run.inputs)]
-    if not np.isfinite(towers_MID).all():
+    towers = last_outputs(model, source, device)[: len(run.inputs)]
+    if not all(np.isfinite(tower_ID).all() for tower_ID in towers):
         raise SanrecError(f"{run.weights}: its towers give values that are no numbers; train it at a smaller rate")
     used_MI = np.stack([used_items(config, run, s, sequences.item_rows[1:]) for s in run.inputs])
     recipes = {"eta_dv": EtaDV(), "ksg": Neighbours()}
@@ -62,7 +62,7 @@ def measure_information(config: Config, run: Run) -> dict[str, Any]:
         both = used_MI[one] & used_MI[other]
         name = f"{names[one]}+{names[other]}"
         check_items(run, name, int(both.sum()), max(recipe.fewest_items for recipe in recipes.values()))
-        sides = towers_MID[one][both], towers_MID[other][both]
+        sides = towers[one][both], towers[other][both]
         found = {
             "eta_dv": cross_fitted(*sides, recipes["eta_dv"], SEED),
             "ksg": nearest_neighbours(*sides, recipes["ksg"], SEED),
@@ -71,8 +71,8 @@ def measure_information(config: Config, run: Run) -> dict[str, Any]:
     record = {
         "run": run.folder,
         "unit": "nats",
-        "items": towers_MID.shape[1],
-        "width": towers_MID.shape[2],
+        "items": len(towers[0]),
+        "widths": [tower_ID.shape[1] for tower_ID in towers],
         "missing": {name: int((~used).sum()) for name, used in zip(names, used_MI, strict=True)},
         "pairs": pairs,
         "estimators": {name: {**asdict(recipe), "seed": SEED} for name, recipe in recipes.items()},
@@ -89,6 +89,8 @@ def refuse_without_towers(run: Run) -> None:
     if METHODS[run.model].reads != "hidden":
         having = ", ".join(name for name, method in METHODS.items() if method.reads == "hidden")
         raise SanrecError(f"{run.folder}: {METHODS[run.model].title} has no side adapter towers; these have: {having}")
+    if not run.settings.intra:
+        raise SanrecError(f"{run.folder}: with intra=false no channel has a tower of its own")
     if len(run.inputs) < 2:
         raise SanrecError(f"{run.folder}: mutual information is between two towers, and it has one: ask for TI, say")
 
@@ -111,12 +113,15 @@ def own_weights(config: Config, run: Run) -> tuple[str, Mapping[str, torch.Tenso
 
 
 @torch.inference_mode()
-def last_outputs(model: Recommender, source: ItemSource, device: torch.device) -> np.ndarray:
-    """What the last adapters of all towers give for every item [M, I, D], in float32 also on a GPU."""
+def last_outputs(model: Recommender, source: ItemSource, device: torch.device) -> list[np.ndarray]:
+    """What the last adapter of each tower gives for every item [I, D_m], in float32 also on a GPU."""
     model.eval()
     items = torch.arange(1, source.items + 1, device=device)
-    parts = [model.item_encoder.towers(source.gather(some)).float().cpu() for some in items.split(source.at_once)]
-    return torch.cat(parts, dim=1).numpy()
+    parts = [
+        [z_nD.float().cpu() for z_nD in model.item_encoder.towers(source.gather(some))]
+        for some in items.split(source.at_once)
+    ]
+    return [torch.cat(of_tower).numpy() for of_tower in zip(*parts, strict=True)]
 
 
 def used_items(config: Config, run: Run, source: Input, rows: np.ndarray) -> np.ndarray:

@@ -11,9 +11,8 @@ from sanrec.artifacts import Input, Run
 from sanrec.backbones.store import USED
 from sanrec.config import CHANNELS, Config
 from sanrec.data.split import Sequences
-from sanrec.errors import ConfigError
 from sanrec.methods import METHODS
-from sanrec.models.layerdrop import kept_layers
+from sanrec.models.layerdrop import tower_layers
 from sanrec.models.registry import Shape
 from sanrec.training.sources import (
     FinalSource,
@@ -22,6 +21,7 @@ from sanrec.training.sources import (
     InputSource,
     ItemSource,
     UncachedSource,
+    UnequalHiddenSource,
     standardized,
 )
 
@@ -51,10 +51,10 @@ def _modalities(run: Run) -> tuple[str, ...]:
     return tuple(CHANNELS[source.channel] for source in run.inputs)
 
 
-def _check_one_width(run: Run, widths: Sequence[int]) -> None:
-    if len(set(widths)) > 1:
-        named = ", ".join(f"{s.channel} {w}" for s, w in zip(run.inputs, widths, strict=True))
-        raise ConfigError(f"{run.folder}: its towers need backbones of one width, not {named}")
+def kept_of_towers(run: Run, depths: Sequence[int]) -> list[tuple[int, ...]]:
+    """The hidden states that feed each tower of a run, whose backbones have so many blocks. Raises ConfigError."""
+    names = [f"{source.channel}@{source.backbone}" for source in run.inputs]
+    return tower_layers(depths, run.settings.layers, run.settings.blocks, names)
 
 
 def _hidden_states(config: Config, run: Run, source: Input) -> "HiddenStates":
@@ -68,19 +68,39 @@ def _hidden_states(config: Config, run: Run, source: Input) -> "HiddenStates":
 
 def _load_hidden(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
     stores = [_hidden_states(config, run, source) for source in run.inputs]
-    kept = [kept_layers(store.layers - 1, run.settings.layers, run.settings.blocks) for store in stores]
-    widths = tuple(store.width for store in stores)
-    _check_one_width(run, widths)
-    dtype = torch.float32 if any(store.dtype == np.float32 for store in stores) else torch.float16
-    # Filled layer by layer, so that loading takes no more than the bank itself and one layer.
-    bank_LMID = torch.empty(len(kept[0]), len(stores), len(rows), widths[0], dtype=dtype, device=device)
-    for channel, (store, layers) in enumerate(zip(stores, kept, strict=True)):
+    kept = kept_of_towers(run, [store.layers - 1 for store in stores])
+    shape = Shape(_modalities(run), tuple(store.width for store in stores), tuple(map(len, kept)))
+    types = [torch.float32 if store.dtype == np.float32 else torch.float16 for store in stores]
+    if not shape.equal:
+        banks = [
+            torch.empty(len(layers), len(rows), store.width, dtype=dtype, device=device)
+            for store, layers, dtype in zip(stores, kept, types, strict=True)
+        ]
+        _fill(banks, stores, kept, rows, run.settings.standardize)
+        return UnequalHiddenSource(banks), shape
+    dtype = torch.float32 if torch.float32 in types else torch.float16
+    bank_LMID = torch.empty(len(kept[0]), len(stores), len(rows), stores[0].width, dtype=dtype, device=device)
+    _fill(bank_LMID.unbind(1), stores, kept, rows, run.settings.standardize)
+    return HiddenSource(bank_LMID), shape
+
+
+def _fill(
+    banks: Sequence[torch.Tensor],
+    stores: Sequence["HiddenStates"],
+    kept: Sequence[Sequence[int]],
+    rows: np.ndarray,
+    standardize: bool,
+) -> None:
+    """Read each channel's kept layers into its bank [L, I, D].
+
+    Layer by layer, so that loading takes no more than the banks themselves and one layer.
+    """
+    for bank_LID, store, layers in zip(banks, stores, kept, strict=True):
         for place, layer in enumerate(layers):
             states_ID = store.read_layers([layer], rows)[:, 0]
-            if run.settings.standardize:
+            if standardize:
                 states_ID = standardized(states_ID, store.read_valid(rows) == USED)
-            bank_LMID[place, channel] = torch.from_numpy(states_ID)
-    return HiddenSource(bank_LMID), Shape(_modalities(run), widths, layers=len(kept[0]))
+            bank_LID[place] = torch.from_numpy(states_ID)
 
 
 def _load_final(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
@@ -98,7 +118,9 @@ def _inputs_and_backbone(
 
     names = config.datasets[run.dataset].corpus, source.channel, source.backbone
     store = open_inputs(artifacts.inputs(*names), expected_input_settings(config, *names))
-    return store, load_backbone(artifacts.checkpoint(source.backbone), device)
+    record, tuned = config.backbones[source.backbone], METHODS[run.model].reads == "inputs"
+    frozen = () if tuned else (record.dtype, record.device_map)
+    return store, load_backbone(artifacts.checkpoint(source.backbone), device, *frozen)
 
 
 def _load_inputs(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
@@ -111,14 +133,14 @@ def _load_inputs(config: Config, run: Run, rows: np.ndarray, device: torch.devic
 
 
 def _load_frozen(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
+    stores, models = zip(*(_inputs_and_backbone(config, run, source, device) for source in run.inputs), strict=True)
+    kept = kept_of_towers(run, [model.config.num_hidden_layers for model in models])
+    shape = Shape(_modalities(run), tuple(m.config.hidden_size for m in models), tuple(map(len, kept)))
     channels = []
-    for source in run.inputs:
+    for source, store, model, layers in zip(run.inputs, stores, models, kept, strict=True):
         record = config.backbones[source.backbone]
-        store, model = _inputs_and_backbone(config, run, source, device)
-        kept = kept_layers(model.config.num_hidden_layers, run.settings.layers, run.settings.blocks)
         used = torch.from_numpy(store.read_valid(rows) == USED).to(device)
+        reader = store.reader(rows, device)
         at_once = FROZEN_BATCHES * record.batch_size
-        channels.append(FrozenBackbone(store.reader(rows, device), model, record.pooling, kept, used, at_once))
-    widths = tuple(channel.model.config.hidden_size for channel in channels)
-    _check_one_width(run, widths)
-    return UncachedSource(channels), Shape(_modalities(run), widths, layers=len(channels[0].kept))
+        channels.append(FrozenBackbone(reader, model, record.pooling, layers, used, at_once))
+    return UncachedSource(channels, shape.equal), shape

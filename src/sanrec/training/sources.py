@@ -1,6 +1,6 @@
 """What an item encoder reads, by item: hidden states, cached or not, the frozen last state, or model-ready inputs.
 
-Shapes: L kept layers, M channels, I items, n items asked for, D width.
+Shapes: L kept layers, M channels, I items, n items asked for, D width; L_m, D_m of channel m where channels differ.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,6 +40,18 @@ class HiddenSource:
     def gather(self, items: Tensor) -> Tensor:
         """[L, M, n, D] in float32, or bfloat16 under autocast."""
         return self.bank.index_select(2, items - 1).to(working_type(items.device))
+
+
+class UnequalHiddenSource:
+    """The same for channels of unequal width or number of layers: one bank [L_m, I, D_m] each."""
+
+    def __init__(self, banks: Sequence[Tensor]) -> None:
+        self.banks = list(banks)
+        self.items, self.at_once = self.banks[0].shape[1], CACHED_AT_ONCE
+
+    def gather(self, items: Tensor) -> list[Tensor]:
+        """One [L_m, n, D_m] per channel, in float32, or bfloat16 under autocast."""
+        return [bank.index_select(1, items - 1).to(working_type(items.device)) for bank in self.banks]
 
 
 def working_type(device: torch.device) -> torch.dtype:
@@ -85,7 +97,8 @@ class FrozenBackbone:
         for some in places.split(self.at_once):
             kwargs, mask = self.reader(some)
             states = self.model(**kwargs, output_hidden_states=True).hidden_states
-            parts.append(torch.stack([pool(states[layer], mask, self.pooling) for layer in self.kept]))
+            pooled = [pool(states[layer], mask, self.pooling) for layer in self.kept]
+            parts.append(torch.stack([one.to(places.device) for one in pooled]))  # a spread model's lie apart
         return torch.cat(parts, 1).masked_fill(~self.used[places][:, None], 0)
 
 
@@ -97,14 +110,16 @@ class UncachedSource:
     Nothing is kept for a backward pass, so items go through in groups of `at_once`, and memory stays that of one group.
     """
 
-    def __init__(self, channels: Sequence[FrozenBackbone]) -> None:
-        self.channels = list(channels)
+    def __init__(self, channels: Sequence[FrozenBackbone], equal: bool = True) -> None:
+        self.channels, self.equal = list(channels), equal
         self.items = len(self.channels[0].used)
         self.at_once = min(channel.at_once for channel in self.channels)
 
-    def gather(self, items: Tensor) -> Tensor:
-        """[L, M, n, D] in float32, or bfloat16 under autocast."""
-        return torch.stack([c.hidden(items - 1) for c in self.channels], 1).to(working_type(items.device))
+    def gather(self, items: Tensor) -> Tensor | list[Tensor]:
+        """[L, M, n, D], or one [L_m, n, D_m] per channel where they are not `equal`; types as of stored states."""
+        dtype = working_type(items.device)
+        states = [channel.hidden(items - 1) for channel in self.channels]
+        return torch.stack(states, 1).to(dtype) if self.equal else [x.to(dtype) for x in states]
 
 
 class FinalSource:

@@ -1,0 +1,54 @@
+"""What a captioning job has finished so far, so that a killed one goes on where it stopped.
+
+One file beside the table to come: a first line that says what makes the captions, then one line per finished batch,
+appended whole and forced to disk. A line that a kill cut short is dropped when the file is opened again, and its
+batch done anew.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class Partial:
+    """The finished batches of one job: rows by the position of the item they are of."""
+
+    def __init__(self, path: str | Path, identity: Mapping[str, Any]) -> None:
+        """Open the file of a job, to go on with it; one that other things made, or none, is begun anew."""
+        self.path = Path(path)
+        head = json.dumps(identity, sort_keys=True).encode()
+        lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.is_file() else []
+        self.batches: dict[int, list[dict[str, Any]]] = {}
+        good = lines[:1] if lines[:1] == [head] else []
+        for line in lines[1:] if good else []:
+            try:
+                batch = json.loads(line)
+            except ValueError:
+                break
+            self.batches[batch["first"]] = batch["rows"]
+            good.append(line)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        whole = b"".join(line + b"\n" for line in good or [head])
+        with self.path.open("r+b" if self.path.is_file() else "wb") as file:
+            if not good:
+                file.write(whole)
+            file.truncate(len(whole))
+
+    def add(self, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the rows of a batch, whose first item stands at position `first` of the item table."""
+        line = json.dumps({"first": first, "rows": list(rows)}, ensure_ascii=False)
+        with self.path.open("ab") as file:
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.batches[first] = list(rows)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows that are there, in the order of the items."""
+        return [row for first in sorted(self.batches) for row in self.batches[first]]
+
+    def remove(self) -> None:
+        """Take the file away: the table has everything."""
+        self.path.unlink(missing_ok=True)
