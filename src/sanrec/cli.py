@@ -144,7 +144,8 @@ def count(config: Config, args: argparse.Namespace) -> None:
 
 def efficiency(config: Config, args: argparse.Namespace) -> None:
     """Measure time, memory and parameters of every row of the tables given, on this machine, one process per row."""
-    from sanrec.reporting.specs import load_table, measured_runs
+    from sanrec.reporting.specs import load_table
+    from sanrec.reporting.table_runs import measured_runs
     from sanrec.training.efficiency import measure_efficiency
 
     dataset, machine = artifacts.parse_efficiency(args.output)

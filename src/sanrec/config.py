@@ -307,6 +307,12 @@ class Study(Frozen):
     """Data sets of IISAN-Versa's Table III, in its order; its Tables IV, VI, VII and VIII take the first."""
     microlens_datasets: tuple[str, ...] = ()
     """Data sets of IISAN-Versa's Tables V and IX."""
+    stand_ins: dict[str, str] = {}
+    """Which backbone stands for each of IISAN-Versa's, by its name in the registry; where any is named, rows of its
+    tables with other backbones have the paper's figures only. None is named: its own."""
+    without: tuple[str, ...] = ()
+    """Backbones that are not to be run, as those too large for one's GPUs: rows with them have the paper's figures
+    only."""
     seeds: tuple[NonNegativeInt, ...] = (0,)
     """One training run per seed."""
     figure_seeds: tuple[NonNegativeInt, ...] | None = None

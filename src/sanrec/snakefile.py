@@ -21,7 +21,8 @@ from sanrec.load import load_config
 from sanrec.methods import METHODS
 from sanrec.reporting import figure_specs
 from sanrec.reporting.figure_specs import FigureSpec, load_figure
-from sanrec.reporting.specs import TableSpec, load_table, measured_runs, needs_of
+from sanrec.reporting.specs import TableSpec, load_table
+from sanrec.reporting.table_runs import measured_runs, needs_of
 
 
 def settle(values: Mapping[str, Any], folder: str = ".snakemake/sanrec") -> Config:

@@ -31,7 +31,8 @@ from sanrec.layers import kept_layers
 from sanrec.load import load_config
 from sanrec.methods import METHODS
 from sanrec.models.registry import Recommender, Shape
-from sanrec.reporting.specs import load_table, measured_rows
+from sanrec.reporting.specs import load_table
+from sanrec.reporting.table_runs import measured_rows
 from sanrec.training.batches import make_batch
 from sanrec.training.efficiency import measure
 from sanrec.training.loading import FROZEN_BATCHES

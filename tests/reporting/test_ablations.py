@@ -9,7 +9,8 @@ import pytest
 from sanrec.errors import DataError
 from sanrec.load import load_config
 from sanrec.reporting.reference import read_reference
-from sanrec.reporting.specs import load_table, needs_of, row_runs, runs_of
+from sanrec.reporting.specs import load_table
+from sanrec.reporting.table_runs import needs_of, row_runs, runs_of
 from sanrec.reporting.tables import make_table
 
 PAPER = {"study": "paper", "seeds": [1]}

@@ -10,7 +10,8 @@ from sanrec.errors import ConfigError, DataError
 from sanrec.load import load_config
 from sanrec.methods import METHODS
 from sanrec.reporting.reference import read_reference
-from sanrec.reporting.specs import COSTS, TableSpec, load_table, measured_rows, measured_runs, needs_of, row_runs
+from sanrec.reporting.specs import COSTS, TableSpec, load_table
+from sanrec.reporting.table_runs import measured_rows, measured_runs, needs_of, row_runs
 from sanrec.reporting.tables import make_table
 
 SMALL = {

@@ -9,14 +9,9 @@ import yaml
 from sanrec.errors import ConfigError
 from sanrec.evaluation.metrics import METRICS
 from sanrec.load import load_config
-from sanrec.reporting.specs import (
-    TableSpec,
-    datasets_of,
-    load_table,
-    needs_of,
-    paper_datasets,
-    runs_of,
-)
+from sanrec.reporting.specs import TableSpec, load_table
+from sanrec.reporting.stand_ins import datasets_of
+from sanrec.reporting.table_runs import needs_of, paper_datasets, runs_of
 
 TABLES = ["table1", "table2", "table3", "table4", "table5", "table6", "table7", "iisan-versa/table1"]
 

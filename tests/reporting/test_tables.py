@@ -11,7 +11,8 @@ from sanrec import artifacts
 from sanrec.errors import DataError
 from sanrec.evaluation.metrics import per_user
 from sanrec.load import load_config
-from sanrec.reporting.specs import TableSpec, load_table, row_runs, runs_of
+from sanrec.reporting.specs import TableSpec, load_table
+from sanrec.reporting.table_runs import row_runs, runs_of
 from sanrec.reporting.tables import make_table
 
 SMALL = {

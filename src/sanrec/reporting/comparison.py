@@ -14,7 +14,9 @@ from sanrec.evaluation.significance import LEVEL, holm, is_starred, mean_over_se
 from sanrec.reporting import frame as f
 from sanrec.reporting.frame import Column, Table
 from sanrec.reporting.results import check_agreement, read_aligned_ranks, read_information, read_runs
-from sanrec.reporting.specs import INFORMATION, TableSpec, datasets_of, paper_datasets, row_runs
+from sanrec.reporting.specs import INFORMATION, TableSpec
+from sanrec.reporting.stand_ins import datasets_of, stand_ins_used
+from sanrec.reporting.table_runs import paper_datasets, row_runs
 
 Key = tuple[str, str]  # a row of the table: its label and its kind
 Cells = dict[Key, dict[Column, Any]]
@@ -54,9 +56,13 @@ def relative(ours: float, other: float) -> dict[str, float]:
 def _labels(table: TableSpec) -> Cells:
     """Every row of the table, in order, with what it is and no figure yet."""
     cells: Cells = {}
+    after = {mean.of[-1]: mean.label for mean in table.means}
     for row in table.rows:
         texts = {"model": row.model, "inputs": row.inputs, "settings": row.settings_text}
-        cells[row.label, f.SYSTEM] = {(f.LABEL, "", heading): text for heading, text in texts.items()}
+        kind = f.PRINTED if row.missing else f.SYSTEM
+        cells[row.label, kind] = {(f.LABEL, "", heading): text for heading, text in texts.items()}
+        if row.label in after:
+            cells[after[row.label], f.MEAN] = {}
     for kind in (f.OF_OURS, f.OF_OTHER):
         for comparison in table.comparisons:
             cells[comparison.label, kind] = {}
@@ -101,6 +107,9 @@ def _summarise(
         cells[label, f.SYSTEM][f.OURS, *place] = means[label]
         if len(over_seeds) > 1:
             cells[label, f.SYSTEM][f.DEVIATION, *place] = float(over_seeds.std(ddof=1))
+    for mean in table.means:
+        if all(label in means for label in mean.of):
+            cells[mean.label, f.MEAN][f.OURS, *place] = float(np.mean([means[label] for label in mean.of]))
     for comparison in table.comparisons:
         for kind, value in relative(means[comparison.ours], means[comparison.other]).items():
             cells[comparison.label, kind][f.OURS, *place] = value
@@ -145,7 +154,8 @@ def _set_beside(table: TableSpec, title: str, paper: str, reference: pd.DataFram
                 figures[comparison.label, f.OF_OTHER] = relative(*pair)[f.OF_OTHER]
         for key, figure in figures.items():
             cells[key][f.PAPER, paper, metric] = figure
-            cells[key][f.DIFFERENCE, title, metric] = cells[key][f.OURS, title, metric] - figure
+            if (f.OURS, title, metric) in cells[key]:
+                cells[key][f.DIFFERENCE, title, metric] = cells[key][f.OURS, title, metric] - figure
 
 
 def _legend(
@@ -180,4 +190,11 @@ def _legend(
         lines.append("Holm's correction goes over the systems of a column, and over its improvements.")
     if beside:
         lines.append("Difference: ours - paper.")
+    if used := stand_ins_used(config, table):
+        lines.append("Here " + ", ".join(f"{ours} stands for {theirs}" for theirs, ours in used.items()) + ".")
+    absent: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.missing:
+            absent.setdefault(row.missing, []).append(row.label)
+    lines += [f"The paper's figures only, for {reason}: {'; '.join(some)}." for reason, some in absent.items()]
     return (*lines, *table.notes, *f.beside_notes(titles, beside))

@@ -14,7 +14,9 @@ from sanrec.hardware import machine_of
 from sanrec.reporting import frame as f
 from sanrec.reporting.frame import Column, Table
 from sanrec.reporting.results import read_costs
-from sanrec.reporting.specs import COSTS, TableSpec, datasets_of, measured_rows, paper_datasets
+from sanrec.reporting.specs import COSTS, TableSpec
+from sanrec.reporting.stand_ins import datasets_of
+from sanrec.reporting.table_runs import measured_rows, paper_datasets
 
 TIME, MEMORY, PARAMETERS = COSTS
 TPME = "TPME"

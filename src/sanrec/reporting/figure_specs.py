@@ -17,7 +17,8 @@ from sanrec.artifacts import Run
 from sanrec.config import Config, Frozen, Settings, validate
 from sanrec.errors import ConfigError, unknown
 from sanrec.files import read_yaml
-from sanrec.reporting.specs import Metric, distinct, study_datasets
+from sanrec.reporting.specs import MAIN_DATA, DataList, Metric, distinct
+from sanrec.reporting.stand_ins import study_datasets
 
 MOST_LINES = 6  # as many as can be told apart in black and white
 
@@ -55,6 +56,8 @@ class Figure(Frozen):
     """Heading."""
     paper: Literal["crossan", "iisan-versa"]
     """Whose figure it is; the study names data sets for each paper."""
+    data: DataList | None = None
+    """Which of the study's lists of data sets it takes; by default the paper's main one."""
     datasets: int | None = Field(None, ge=1)
     """How many of the study's data sets the figure takes, the first ones; by default all."""
     notes: tuple[str, ...] = ()
@@ -138,7 +141,7 @@ def load_figure(path: str | Path) -> FigureSpec:
 
 def figure_datasets(config: Config, figure: FigureSpec) -> tuple[str, ...]:
     """The data sets that the chosen study gives to the figure. Raises ConfigError for none, or one twice."""
-    return study_datasets(config, figure.paper, figure.datasets)
+    return study_datasets(config, figure.data or MAIN_DATA[figure.paper], figure.datasets)
 
 
 def figure_seeds(config: Config) -> tuple[int, ...]:

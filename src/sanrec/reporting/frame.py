@@ -20,8 +20,11 @@ STAR, PAPER_STAR = "star", "paper star"  # "*" or nothing
 AGAINST = "against"  # the row that a row was tested against
 P, HOLM = "p", "p Holm"
 
-# Rows of a comparison are systems, or their relative improvement, in two ways.
+# Rows of a comparison are systems, those that only the paper has, means of systems, or their relative improvement, in
+# two ways.
 SYSTEM = "system"
+PRINTED = "paper only"
+MEAN = "mean"
 OF_OURS = "(ours - other) / ours"  # as both papers print it
 OF_OTHER = "(ours - other) / other"  # the usual one
 SAVED = "(other - ours) / other"  # of costs, as the paper prints it
@@ -70,6 +73,11 @@ def titles_of(config: Config, datasets: Sequence[str]) -> dict[str, str]:
     titles = {name: config.find("dataset", name).title for name in datasets}
     alike = [title for title in titles.values() if list(titles.values()).count(title) > 1]
     return {name: f"{title} ({name})" if title in alike else title for name, title in titles.items()}
+
+
+def share(kind: str) -> bool:
+    """Whether a row's figures are parts of another, and not metrics or costs."""
+    return kind not in (SYSTEM, PRINTED, MEAN)
 
 
 def beside_notes(titles: Mapping[str, str], beside: Mapping[str, tuple[str, bool]]) -> list[str]:

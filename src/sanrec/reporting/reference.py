@@ -24,7 +24,7 @@ def read_reference(path: str | Path, table: TableSpec) -> pd.DataFrame:
         raise DataError(f"{path}: not a readable csv file: {error}") from None
     if list(frame.columns) != COLUMNS:
         raise DataError(f"{path}: the columns are to be {','.join(COLUMNS)}, not {','.join(frame.columns)}")
-    labels = [row.label for row in table.rows] + [comparison.label for comparison in table.comparisons]
+    labels = [row.label for row in (*table.rows, *table.means)] + [comparison.label for comparison in table.comparisons]
     known = {
         "dataset": [entry.paper for entry in table.beside],
         "row": labels or [""],

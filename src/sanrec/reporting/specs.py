@@ -1,41 +1,49 @@
-"""What a table holds, as its yaml file declares it, and which artifacts it is made from.
+"""What a table holds, as its yaml file declares it.
 
 Light: the Snakefile reads this to know a table's needs, so nothing heavy is imported here.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sanrec import artifacts
-from sanrec.artifacts import Run
-from sanrec.config import CHANNELS, Config, Frozen, validate
-from sanrec.errors import ConfigError, unknown
+from sanrec.config import CHANNELS, Frozen, validate
+from sanrec.errors import ConfigError
 from sanrec.files import read_yaml
-from sanrec.hardware import machine_of
 
 Metric = Annotated[str, Field(pattern=r"^(HR|NDCG|MRR)@(5|10|20)$")]
 INFORMATION = {"Mutual information": "eta_dv", "Mutual information (KSG)": "ksg"}  # columns, and the estimates' keys
 COSTS = {"TT": "seconds_per_epoch", "GM": "peak_memory_bytes", "TP": "trainable_parameters"}  # columns, and their keys
 Channel = Annotated[str, Field(pattern=f"^({'|'.join(CHANNELS)})$")]
 Statistic = Literal["users", "items", "interactions", "content"]
+DataList = Literal["datasets", "versa_datasets", "amazon_datasets", "microlens_datasets"]  # keys of a study
+MAIN_DATA: dict[str, DataList] = {"crossan": "datasets", "iisan-versa": "versa_datasets"}
 
 
 class Row(Frozen):
-    """A system of the table: one run per data set and seed."""
+    """A system of the table: one run per data set and seed. Or one that only the paper has, and why."""
 
     label: str
     """Name as printed, and in the reference; rows are referred to by it."""
-    model: str
+    model: str = ""
     """The method."""
-    inputs: str
-    """Letters or channels, in their canonical order (`TIVA`)."""
+    inputs: str = ""
+    """Letters or channels, in their canonical order (`TIVA`); backbones by the paper's names, which the study's
+    `stand_ins` translate."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings that differ from the data set's defaults for that method. `{of: METHOD}` stands for what that method has
     by default on the data set: `adapter_width: {of: crossan}`."""
+    missing: str = ""
+    """Why there is no run of it: then the row has the paper's figures only."""
+
+    @model_validator(mode="after")
+    def _run_or_reason(self) -> "Row":
+        if not self.missing and not (self.model and self.inputs):
+            raise ValueError(f"row '{self.label}' needs 'model' and 'inputs', or under 'missing' why there is no run")
+        return self
 
     @property
     def settings_text(self) -> str:
@@ -43,12 +51,13 @@ class Row(Frozen):
         return ",".join(f"{name}={_spell(value)}" for name, value in self.settings.items()) or "default"
 
 
-def _is_of(value: Any) -> bool:
+def is_of(value: Any) -> bool:
+    """Whether a setting's value is another method's default: `{of: METHOD}`."""
     return isinstance(value, dict) and set(value) == {"of"}
 
 
 def _spell(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value['of']}'s" if _is_of(value) else str(value)
+    return str(value).lower() if isinstance(value, bool) else f"{value['of']}'s" if is_of(value) else str(value)
 
 
 class Comparison(Frozen):
@@ -60,6 +69,15 @@ class Comparison(Frozen):
     """Label of the row that is to be the better one."""
     other: str
     """Label of the row it is compared with."""
+
+
+class Mean(Frozen):
+    """A row that is the mean of others."""
+
+    label: str
+    """Name as printed, and in the reference."""
+    of: tuple[str, ...] = Field(min_length=2)
+    """Labels of the systems."""
 
 
 class Significance(Frozen):
@@ -87,6 +105,8 @@ class TableSpec(Frozen):
     """Caption."""
     paper: Literal["crossan", "iisan-versa"]
     """Whose table it is; the study names data sets for each paper."""
+    data: DataList | None = None
+    """Which of the study's lists of data sets it takes; by default the paper's main one."""
     kind: Literal["statistics", "comparison", "efficiency"]
     """`statistics`: a row per data set, from its counts; `comparison`: a row per system, from runs; `efficiency`: a row
     per system, from measurements of them all on one machine."""
@@ -104,12 +124,19 @@ class TableSpec(Frozen):
     """Two channels: a comparison's last column is then the mutual information between their towers, in nats."""
     rows: tuple[Row, ...] = ()
     """Systems of a comparison, in order."""
+    means: tuple[Mean, ...] = ()
+    """Rows of means over systems, below them; each stands where all of its systems have figures."""
     comparisons: tuple[Comparison, ...] = ()
     """Rows of relative improvement, below the systems."""
     significance: Significance | None = None
     """The tests behind the star."""
     notes: tuple[str, ...] = ()
     """What the reader must know, below the table."""
+
+    @property
+    def systems(self) -> tuple[Row, ...]:
+        """The rows that have runs."""
+        return tuple(row for row in self.rows if not row.missing)
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -129,11 +156,13 @@ class TableSpec(Frozen):
         if self.kind == "comparison" and (not self.metrics or not self.rows or self.statistics):
             raise ValueError("a table of kind comparison has 'metrics' and 'rows', and no statistics")
         labels = [row.label for row in self.rows]
-        for label, count in Counter([*labels, *(c.label for c in self.comparisons)]).items():
+        derived = [*(mean.label for mean in self.means), *(c.label for c in self.comparisons)]
+        for label, count in Counter([*labels, *derived]).items():
             if count > 1:
                 raise ValueError(f"label '{label}' stands {count} times")
         tested = [*self.significance.ours, *self.significance.against] if self.significance else []
-        for label in [*(name for c in self.comparisons for name in (c.ours, c.other)), *tested]:
+        averaged = [label for mean in self.means for label in mean.of]
+        for label in [*(name for c in self.comparisons for name in (c.ours, c.other)), *averaged, *tested]:
             if label not in labels:
                 raise ValueError(f"no row has the label '{label}'; there are {', '.join(labels)}")
         return self
@@ -143,91 +172,6 @@ def load_table(path: str | Path) -> TableSpec:
     """Read a table's declaration. Raises ConfigError for what is no table, with the nearest valid key."""
     values = read_yaml(path, "table")
     return validate(TableSpec, values, str(path))
-
-
-def datasets_of(config: Config, table: TableSpec) -> tuple[str, ...]:
-    """The data sets that the chosen study gives to the table's paper. Raises ConfigError for none, or one twice."""
-    return study_datasets(config, table.paper, table.datasets)
-
-
-def study_datasets(config: Config, paper: str, first: int | None = None) -> tuple[str, ...]:
-    """The data sets that the chosen study gives to a paper, or the `first` of them. Raises ConfigError as above."""
-    key = "datasets" if paper == "crossan" else "versa_datasets"
-    return distinct(getattr(config.chosen_study, key), f"'{key}' of study '{config.study}'")[:first]
-
-
-def row_runs(config: Config, table: TableSpec) -> dict[tuple[str, str], tuple[Run, ...]]:
-    """The runs of each row (by label) and data set, one per seed of the chosen study."""
-    seeds = distinct(config.chosen_study.seeds, f"seeds of study '{config.study}'")
-    runs = {}
-    for row in table.rows:
-        for dataset in datasets_of(config, table):
-            runs[row.label, dataset] = tuple(_row_run(config, table, row, dataset, seed) for seed in seeds)
-    return runs
-
-
-def _row_run(config: Config, table: TableSpec, row: Row, dataset: str, seed: int) -> Run:
-    try:
-        settings = {
-            name: _default_of(config, dataset, value["of"], name) if _is_of(value) else value
-            for name, value in row.settings.items()
-        }
-        return artifacts.run(config, dataset, row.model, row.inputs, settings, seed)
-    except ConfigError as error:
-        raise ConfigError(f"row '{row.label}' of table '{table.title}' on '{dataset}': {error}") from None
-
-
-def _default_of(config: Config, dataset: str, model: str, setting: str) -> Any:
-    """What a method has for a setting on a data set where its variant is `default`."""
-    valid = artifacts.method(model).valid_settings
-    if setting not in valid:
-        raise unknown("setting", setting, valid, f"settings of '{model}'")
-    return getattr(artifacts.default_settings(config, dataset, model), setting)
-
-
-def measured_rows(config: Config, dataset: str, table: TableSpec) -> dict[str, Run]:
-    """The run behind each row of a table of kind efficiency, by label; its seed, on which no cost hangs, is 0."""
-    return {row.label: _row_run(config, table, row, dataset, seed=0) for row in table.rows}
-
-
-def measured_runs(config: Config, dataset: str, tables: Iterable[TableSpec]) -> list[Run]:
-    """Every run whose cost the tables of kind efficiency show for a data set, each once."""
-    rows = [measured_rows(config, dataset, table) for table in tables if table.kind == "efficiency"]
-    return list({run.system: run for runs in rows for run in runs.values()}.values())
-
-
-def runs_of(config: Config, table: TableSpec) -> list[Run]:
-    """Every run that the table is made from, each once; none for a table of statistics."""
-    found = {run.folder: run for runs in row_runs(config, table).values() for run in runs}
-    return list(found.values())
-
-
-def needs_of(config: Config, table: TableSpec) -> list[str]:
-    """Paths of the artifacts that the table is made from; the reference, a file of the repository, is not one."""
-    if table.kind == "statistics":
-        return [artifacts.statistics(dataset) for dataset in datasets_of(config, table)]
-    if table.kind == "efficiency":
-        return [artifacts.efficiency(dataset, machine_of(config)) for dataset in datasets_of(config, table)]
-    information = [run.information for run in runs_of(config, table)] if table.information else []
-    return [path for run in runs_of(config, table) for path in (run.metrics, run.ranks)] + information
-
-
-def paper_datasets(config: Config, table: TableSpec) -> dict[str, tuple[str, bool]]:
-    """For each of the study's data sets: the paper's data set that stands beside it, and whether it is the same.
-
-    One that the paper has stands beside itself. The others take what is left in order: a demo's first data set the
-    paper's first. A data set for which nothing is left is not in the answer.
-    """
-    names = datasets_of(config, table)
-    same = {entry.dataset: entry.paper for entry in table.beside if entry.dataset in names}
-    left = [entry.paper for entry in table.beside if entry.dataset not in names]
-    beside = {}
-    for name in names:
-        if name in same:
-            beside[name] = (same[name], True)
-        elif left:
-            beside[name] = (left.pop(0), False)
-    return beside
 
 
 def distinct(values: Sequence[Any], what: str) -> tuple[Any, ...]:

@@ -11,7 +11,9 @@ from sanrec.config import Config
 from sanrec.reporting import frame as f
 from sanrec.reporting.frame import Column, Table
 from sanrec.reporting.results import read_statistics
-from sanrec.reporting.specs import TableSpec, datasets_of, paper_datasets
+from sanrec.reporting.specs import TableSpec
+from sanrec.reporting.stand_ins import datasets_of
+from sanrec.reporting.table_runs import paper_datasets
 
 MODALITIES = ("text", "image", "video", "audio")  # in the papers' order
 

@@ -79,7 +79,7 @@ def _sections(table: Table) -> list[Section]:
         return [_figures(table, frame.set_index(frame.columns[0]), str(frame.columns[0][2]))]
     kinds = frame[f.LABEL, "", "kind"]
     labels = [
-        label if kind == f.SYSTEM else f"{label}: {kind}"
+        f"{label}: {kind}" if f.share(kind) else label
         for label, kind in zip(frame[f.LABEL, "", "row"], kinds, strict=True)
     ]
     named = frame.set_axis(pd.Index(labels), axis=0)
@@ -92,12 +92,13 @@ def _figures(table: Table, frame: pd.DataFrame, name: str) -> Section:
     """The blocks that stand side by side: ours, the paper's, the difference."""
     columns = [column for column in frame.columns if column[0] in (f.OURS, f.PAPER, f.DIFFERENCE)]
     has_kind = (f.LABEL, "", "kind") in frame.columns
-    systems = (frame[f.LABEL, "", "kind"] == f.SYSTEM).to_numpy() if has_kind else None
+    kinds = frame[f.LABEL, "", "kind"] if has_kind else None
+    systems = kinds.isin([f.SYSTEM, f.PRINTED]).to_numpy() if kinds is not None else None
     shape = {"index": pd.Index(frame.index, name=name), "columns": pd.MultiIndex.from_tuples(columns), "dtype": object}
     texts, marks = pd.DataFrame(**shape), pd.DataFrame("", **shape)
     for place, column in enumerate(columns):
         for row in range(len(frame)):
-            share = systems is not None and not systems[row]
+            share = kinds is not None and f.share(kinds.iloc[row])
             texts.iat[row, place] = _cell(frame.iloc[row], column, share, table.decimals.get(column, DECIMALS))
         if systems is not None and column[0] != f.DIFFERENCE:
             values = frame[column].where(systems)

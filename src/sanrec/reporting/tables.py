@@ -9,6 +9,7 @@ from sanrec.reporting.efficiency import efficiency_table
 from sanrec.reporting.frame import Table, flat
 from sanrec.reporting.reference import read_reference
 from sanrec.reporting.specs import TableSpec
+from sanrec.reporting.stand_ins import as_studied
 from sanrec.reporting.statistics import statistics_table
 from sanrec.reporting.styles import to_html, to_markdown
 
@@ -19,7 +20,7 @@ def gather(config: Config, table: TableSpec, reference_csv: str | Path, root: st
     `root` is the working folder, below which `results/` lies. Raises DataError, naming the file, where a run, a data
     set's counts or the reference is missing, malformed, or does not fit the others.
     """
-    reference = read_reference(reference_csv, table)
+    reference, table = read_reference(reference_csv, table), as_studied(config, table)
     kinds = {"statistics": statistics_table, "comparison": comparison_table, "efficiency": efficiency_table}
     return kinds[table.kind](config, table, reference, root)
 
