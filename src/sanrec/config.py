@@ -66,6 +66,8 @@ class Settings(Frozen):
     standardize: bool = False
     """Whether each kept layer's hidden states lose their mean over the items and are scaled to unit spread; not in the
     papers."""
+    feature_layer: str = Field("final", pattern=r"^(final|0|[1-9]\d*)$")
+    """Which frozen vector of an item is its feature: the final state, or a stored layer's (0: embeddings), by number."""
     lora_rank: Count = 512
     """Rank r of LoRA; its alpha equals it."""
     recommender_width: Count = 64
@@ -83,16 +85,21 @@ class Settings(Frozen):
     backbone_learning_rate: Positive = 1e-4
     """Adam's learning rate of the backbones under full fine-tuning."""
     batch_size: Count = 64
-    """Users per training step."""
+    """Users per training step; of methods that train on pairs, interactions per step."""
     max_epochs: Count = 100
     """Most epochs; early stopping usually ends before."""
     patience: Count = 10
-    """Epochs without a better validation HR@10 before training stops."""
+    """Epochs without a better validation score, in the data set's `watched_metric`, before training stops."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward pass: auto is bfloat16 autocast on a GPU and float32 on a CPU."""
     cached: bool = True
     """Whether hidden states are read from their store; false runs the frozen backbones anew in every step, as the
     papers' uncached rows do: the same numbers but for rounding, at another price."""
+
+    @field_validator("feature_layer", mode="before")
+    @classmethod
+    def _a_layer_may_be_a_number(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("layers", mode="before")
     @classmethod
@@ -145,14 +152,16 @@ class Corpus(Frozen):
 
     title: str
     """Name as printed."""
-    layout: Literal["microlens", "amazon"]
-    """How its files are laid out (docs: data)."""
+    layout: Literal["microlens", "amazon", "inter"]
+    """How its files are laid out (docs: data-own)."""
     source: Literal["demo", "files"] = "files"
     """`demo`: made by sanrec's generator; `files`: found below `folder`, or downloaded into it."""
     folder: str
     """Folder of the raw files; a relative path starts at the working folder."""
-    titles: str
-    """The titles file, below `folder`."""
+    titles: str | None = None
+    """The titles file, below `folder`. Layout `inter` may do without: then `item_count` says which items there are."""
+    item_count: Count | None = None
+    """With layout `inter` and no titles: how many items; their ids are 0, 1, ..., the rows of the feature files."""
     covers: str | None = None
     """Folder of cover images, below `folder`; files are named by item id."""
     videos: str | None = None
@@ -169,6 +178,47 @@ class Corpus(Frozen):
     """The captioner of covers and that of videos, where they are not the usual ones: those of IISAN-Versa, and in a
     demo's corpus the demo's."""
 
+    @model_validator(mode="after")
+    def _its_items_are_listed_once(self) -> "Corpus":
+        if self.titles is None and (self.layout != "inter" or self.item_count is None):
+            raise ValueError("needs 'titles', the file that lists its items; with layout inter, 'item_count' will do")
+        if self.titles is not None and self.item_count is not None:
+            raise ValueError("its items are listed by 'titles', so leave out 'item_count'")
+        return self
+
+
+class Columns(Frozen):
+    """The names of an interaction table's columns (layout `inter`)."""
+
+    user: str = "userID"
+    """Users' ids."""
+    item: str = "itemID"
+    """Items' ids."""
+    label: str = "x_label"
+    """Which split an interaction belongs to; read where the data set's split is given."""
+
+
+class Labels(Frozen):
+    """What the label column holds for each split, as it stands in the file."""
+
+    train: str = "0"
+    """Interactions that train."""
+    validation: str = "1"
+    """Interactions that early stopping and tuning watch."""
+    test: str = "2"
+    """Interactions that are scored once, at the end."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _labels_are_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> "Labels":
+        if len({self.train, self.validation, self.test}) < 3:
+            raise ValueError("train, validation and test need three different labels")
+        return self
+
 
 class Dataset(Frozen):
     """Interactions over a corpus, with the backbones and default settings that go with them."""
@@ -178,15 +228,30 @@ class Dataset(Frozen):
     corpus: str
     """The corpus its items are from."""
     pairs: str
-    """The interactions file, below the corpus' folder: `user<TAB>item item ...`, oldest first."""
+    """The interactions file, below the corpus' folder: `user<TAB>item item ...`, oldest first; with layout `inter` a
+    table with a header, one interaction a line, columns parted by tabs."""
+    split: Literal["leave-one-out", "given"] = "leave-one-out"
+    """`leave-one-out`: each user's last item tests, the one before validates; `given`: by the table's label column,
+    with any number of targets per user, for methods that read no order."""
+    columns: Columns = Columns()
+    """With layout `inter`: the names of the table's columns."""
+    labels: Labels = Labels()
+    """With a given split: what the labels mean."""
     min_interactions: int = Field(5, ge=3)
-    """Users with fewer are dropped."""
+    """Users with fewer are dropped; a given split is taken whole."""
     keep_last: int = Field(13, ge=3)
-    """Each user's last so many interactions are kept."""
+    """Each user's last so many interactions are kept; a given split is taken whole."""
+    watched_metric: str | None = Field(None, pattern=r"^(HR|NDCG|MRR|Recall)@(5|10|20)$")
+    """The validation metric that early stopping and tuning go by: HR@10 unless given, Recall@20 with a given split."""
     backbones: dict[str, str]
     """The backbone of each channel, for inputs that name none."""
     settings: dict[str, dict[str, Any]] = {}
     """Default settings that differ from the method's: under `all`, or under one method's name."""
+
+    @property
+    def watched(self) -> str:
+        """The validation metric that early stopping and tuning go by."""
+        return self.watched_metric or {"leave-one-out": "HR@10", "given": "Recall@20"}[self.split]
 
 
 class Backbone(Frozen):
@@ -195,10 +260,12 @@ class Backbone(Frozen):
     table: ClassVar[str] = "backbones"
     modality: Modality
     """What it reads."""
-    source: Literal["hub", "folder", "demo"] = "hub"
-    """Where the checkpoint comes from: the Hugging Face hub, a local folder, or sanrec's demo."""
+    source: Literal["hub", "folder", "demo", "features"] = "hub"
+    """Where the checkpoint comes from: the Hugging Face hub, a local folder, or sanrec's demo. `features`: there is
+    none, its vectors are ready-made in a file; then pooling and blocks need not be given."""
     checkpoint: str
-    """Repository on the hub (`owner/name`), local folder, or name of the demo's backbone."""
+    """Repository on the hub (`owner/name`), local folder, or name of the demo's backbone; with source `features` a .npy
+    file [items, width], a row per item of the corpus, in its order."""
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
     """Commit on the hub; without one a hub checkpoint is not fetched, so that results can be repeated."""
     gated: bool = False
@@ -234,6 +301,13 @@ class Backbone(Frozen):
         """This record, asked for by that name. Raises ConfigError where it is the hub's and no revision is pinned."""
         _require_pin(self, name)
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _features_have_no_depth(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("source") == "features":
+            return {"pooling": "mean", "blocks": 1, **values}
+        return values
 
     @field_validator("kept_layers")
     @classmethod
@@ -346,6 +420,19 @@ class Timing(Frozen):
     """Epochs that are timed; their median is the figure, their least and most its spread."""
 
 
+class Tuning(Frozen):
+    """How settings are searched for (docs: tuning): the same for every method, on the validation split alone."""
+
+    trials: Count = 8
+    """Settings tried per method and inputs; the first are the method's own defaults."""
+    seed: NonNegativeInt = 0
+    """Seed of the search, and of every trial's training."""
+    startup: NonNegativeInt = 4
+    """Trials drawn at random before the search learns from those it has seen, and before any is cut short."""
+    warm_up: NonNegativeInt = 5
+    """Epochs of a trial before it may be cut short for being worse than the median of the others."""
+
+
 class Config(Frozen):
     """Everything that sanrec is told: the registries, widened and overridden by config.yaml."""
 
@@ -362,6 +449,8 @@ class Config(Frozen):
     """CPU threads per job."""
     timing: Timing = Timing()
     """How times and memory are measured."""
+    tuning: Tuning = Tuning()
+    """How settings are searched for."""
     studies: dict[str, Study] = {}
     """Studies by name."""
     corpora: dict[str, Corpus] = {}

@@ -6,7 +6,7 @@ Light, because paths are checked against it; `models.registry` builds the module
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 TOWERS = (
     "adapter_width", "fusion", "top_k", "activation", "layers", "blocks", "standardize", "adapter_learning_rate",
@@ -18,10 +18,16 @@ COMMON = (
     "learning_rate", "batch_size", "max_epochs", "patience", "precision",
 )  # fmt: skip
 
+PAIR_COMMON = ("recommender_width", "learning_rate", "batch_size", "max_epochs", "patience")
+
 
 @dataclass(frozen=True)
 class Method:
-    """One way to adapt backbones: `reads` hidden states (cached), their `final` layer, or raw model inputs."""
+    """One way to recommend.
+
+    `reads` hidden states (cached), their `final` layer, or raw model inputs. `trains` on users' sequences, with the
+    in-batch loss, or on (user, item, sampled item) pairs, with BPR or a loss of its own.
+    """
 
     title: str
     reads: str
@@ -29,11 +35,12 @@ class Method:
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     most_channels: int | None = None
     fewest_channels: int = 1
+    trains: Literal["sequences", "pairs"] = "sequences"
 
     @property
     def valid_settings(self) -> tuple[str, ...]:
         """The names of all settings that change this method's runs."""
-        return (*self.settings, *COMMON)
+        return (*self.settings, *{"sequences": COMMON, "pairs": PAIR_COMMON}[self.trains])
 
 
 METHODS = {

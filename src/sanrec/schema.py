@@ -5,7 +5,25 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from sanrec.config import Backbone, Captioner, Config, Corpus, Dataset, Download, Settings, Study, Threads, Timing
+from sanrec.config import (
+    Backbone,
+    Captioner,
+    Columns,
+    Config,
+    Corpus,
+    Dataset,
+    Download,
+    Labels,
+    Settings,
+    Study,
+    Threads,
+    Timing,
+    Tuning,
+)
+
+RECORDS = (
+    Config, Threads, Timing, Tuning, Study, Corpus, Download, Dataset, Columns, Labels, Settings, Backbone, Captioner,
+)  # fmt: skip
 
 
 def config_schema() -> str:
@@ -30,7 +48,7 @@ method's name, and into a run's path (`adapter_width=64,fusion=concat`). This pa
 def config_page() -> str:
     """Every key of every record as a Markdown page, from the models' own docstrings."""
     parts = [PAGE_HEAD]
-    for model in (Config, Threads, Timing, Study, Corpus, Download, Dataset, Settings, Backbone, Captioner):
+    for model in RECORDS:
         rows = []
         for name, field in model.model_fields.items():
             default = "required" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"
