@@ -61,7 +61,12 @@ def check_references(config: Config, where: str) -> None:
         for medium in corpus.captioners:
             config.find_captioner(name, medium)
     for name, dataset in config.datasets.items():
-        config.find("corpus", dataset.corpus, f"{where}: datasets.{name}.corpus")
+        corpus = config.find("corpus", dataset.corpus, f"{where}: datasets.{name}.corpus")
+        if dataset.split == "given" and corpus.layout != "inter":
+            raise ConfigError(
+                f"{where}: datasets.{name}.split: a given split stands in a table with labels, so its corpus' layout "
+                f"is inter, not {corpus.layout}"
+            )
         for channel, backbone in dataset.backbones.items():
             here = f"{where}: datasets.{name}.backbones"
             if channel not in CHANNELS:

@@ -77,7 +77,8 @@ def own_file(config: Config, corpus: str, name: str) -> list[str]:
 
 def corpus_needs(config: Config, corpus: str) -> dict[str, str | list[str]]:
     """What `prepare-corpus` reads."""
-    return {"raw": raw(config, corpus), "titles": own_file(config, corpus, config.find("corpus", corpus).titles)}
+    titles = config.find("corpus", corpus).titles
+    return {"raw": raw(config, corpus), "titles": own_file(config, corpus, titles) if titles else []}
 
 
 def dataset_needs(config: Config, dataset: str) -> dict[str, str | list[str]]:
@@ -100,8 +101,11 @@ def media_listing(config: Config, corpus: str) -> str:
     return digest.hexdigest()
 
 
-def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, str]:
-    """What extraction (of hidden states or of model-ready inputs) reads, checked for sense."""
+def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, str | list[str]]:
+    """What extraction (of hidden states or of model-ready inputs) reads, checked for sense.
+
+    Ready-made features are read from their file, which is an input where it is there; else the step says what is missing.
+    """
     config.find("corpus", corpus)
     if channel not in CHANNELS:
         raise unknown("channel", channel, CHANNELS)
@@ -109,6 +113,9 @@ def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dic
     if record.modality != CHANNELS[channel]:
         reads, wanted = record.modality, CHANNELS[channel]
         raise ConfigError(f"backbone '{backbone}' reads {reads}, but channel '{channel}' is {wanted}")
+    if record.source == "features":
+        file = [record.checkpoint] if Path(record.checkpoint).is_file() else []
+        return {"item_table": artifacts.items(corpus), "features": file}
     needs = {"item_table": artifacts.items(corpus), "checkpoint": artifacts.checkpoint(backbone)}
     return needs | ({"captions": artifacts.captions(corpus, CAPTIONED[channel])} if channel in CAPTIONED else {})
 
@@ -156,8 +163,9 @@ def raw_record(config: Config, corpus: str) -> str:
 
 def layout_record(config: Config, corpus: str) -> str:
     """The part of a corpus' record that its item table depends on."""
+    record = config.find("corpus", corpus)
     keys = {"layout", "folder", "titles", "covers", "videos", "audios"}
-    return config.find("corpus", corpus).model_dump_json(include=keys)
+    return record.model_dump_json(include=keys | ({"item_count"} if record.titles is None else set()))
 
 
 def checkpoint_record(config: Config, backbone: str) -> str:
@@ -186,9 +194,8 @@ def run_of(config: Config, wildcards: Any) -> artifacts.Run:
 def run_settings(config: Config, wildcards: Any) -> str:
     """The settings that matter to the run: a changed default of the data set retrains what it touches."""
     this = run_of(config, wildcards)
-    names = artifacts.method(this.model).valid_settings
-    pooling = [config.backbones[source.backbone].pooling for source in this.inputs]
-    return f"{this.settings.model_dump_json(include=set(names))} {pooling}"
+    pooling = [config.backbones[source.backbone].pooling for source in this.features]
+    return f"{this.settings.model_dump_json(include=artifacts.recorded_settings(this))} {pooling}"
 
 
 def tuning_methods() -> list[str]:
@@ -249,7 +256,7 @@ def efficiency_needs(config: Config, dataset: str, machine: str, specs: Iterable
 def efficiency_record(config: Config, dataset: str, specs: Iterable[TableSpec]) -> str:
     """What of rows and config a measurement depends on: systems with all their settings, threads, and the timing."""
     runs = {
-        run.system: run.settings.model_dump(mode="json", include=set(artifacts.method(run.model).valid_settings))
+        run.system: run.settings.model_dump(mode="json", include=artifacts.recorded_settings(run))
         for run in measured_runs(config, dataset, specs)
     }
     return json.dumps([runs, config.device, config.threads.train, config.timing.model_dump()], sort_keys=True)
@@ -288,4 +295,7 @@ def none_of(names: Iterable[str]) -> str:
 
 def dataset_record(config: Config, dataset: str) -> str:
     """The part of a data set's record that its interactions depend on."""
-    return config.find("dataset", dataset).model_dump_json(include={"corpus", "pairs", "min_interactions", "keep_last"})
+    found = config.find("dataset", dataset)
+    cut = {"split", "labels"} if found.split == "given" else {"min_interactions", "keep_last"}
+    table = {"columns"} if config.find("corpus", found.corpus).layout == "inter" else set()
+    return found.model_dump_json(include={"corpus", "pairs"} | cut | table)

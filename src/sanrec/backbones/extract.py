@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sanrec import artifacts
+from sanrec.backbones.features import extract_features
 from sanrec.backbones.filling import HalfPrecisionError, fill
 from sanrec.backbones.sources import Integers, MissingMedia, Sources, channel_sources
 from sanrec.backbones.store import read_manifest
@@ -49,11 +50,11 @@ def expected_settings(config: Config, corpus: str, channel: str, backbone: str) 
         raise ConfigError(
             f"backbone '{backbone}' reads {record.modality}, but channel '{channel}' is {CHANNELS[channel]}"
         )
-    settings = {
-        "corpus": corpus,
-        "channel": channel,
-        "backbone": backbone,
-        "checkpoint": record.checkpoint,
+    named = {"corpus": corpus, "channel": channel, "backbone": backbone, "checkpoint": record.checkpoint}
+    if record.source == "features":
+        made = {"source": "features", "chunk_rows": record.chunk_rows, "step_version": STEPS["extract"]}
+        return named | {"width": record.width} | made
+    settings = named | {
         "revision": record.revision,
         "pooling": record.pooling,
         "chunk_rows": record.chunk_rows,
@@ -103,6 +104,8 @@ def extract(
 
     Paths, threads and device are those of the workflow and of `config` unless given.
 
+    Ready-made features (source `features`) are taken from their file.
+
     Items whose medium cannot be used are zeros with validity MISSING, and are listed in `{backbone}.missing.csv`
     beside the manifest. The store is float16; where a value leaves its range, it is made anew in float32.
 
@@ -117,6 +120,8 @@ def extract(
 
     settings = expected_settings(config, corpus, channel, backbone)
     record = config.find("backbone", backbone)
+    if record.source == "features":
+        return extract_features(config, settings, items_path, manifest_out)
     items_path = items_path or artifacts.items(corpus)
     checkpoint_manifest = checkpoint_manifest or artifacts.checkpoint(backbone)
     manifest_out = manifest_out or artifacts.hidden(corpus, channel, backbone)

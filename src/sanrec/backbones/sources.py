@@ -48,6 +48,10 @@ class Sources:
                 digest.update(f"{len(part)}:{part}".encode())
         return digest.hexdigest()
 
+    def items_fingerprint(self) -> str:
+        """SHA-256 over the item ids alone, in order."""
+        return hashlib.sha256("".join(f"{len(item)}:{item}" for item in self.items).encode()).hexdigest()
+
 
 def channel_sources(
     items_path: str | Path, corpus: str, channel: str, captions_path: str | Path | None = None

@@ -1,7 +1,8 @@
 """From pairs to interactions.parquet, and from there to the arrays of the trainer.
 
 The protocol of both papers (their code's order of steps): users with fewer than `min_interactions` are dropped, then
-each keeps the last `keep_last`, then the items that are left are numbered from 1, in the order of the corpus.
+each keeps the last `keep_last`, then the items that are left are numbered from 1, in the order of the corpus. A split
+that is given with the data is taken whole.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sanrec.data.inter import SPLITS, LabelledPairs
 from sanrec.data.layouts import Pairs
 from sanrec.data.split import Sequences, ranges
 from sanrec.errors import DataError
@@ -26,7 +28,7 @@ SCHEMA = pa.schema(
         "split": pa.string(),
     }
 )
-SPLITS = ("train", "validation", "test")
+GIVEN = {b"split": b"given"}  # the table's own mark; without it the split is leave-one-out
 
 
 def cut(offsets: np.ndarray, min_interactions: int, keep_last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,11 +44,13 @@ def cut(offsets: np.ndarray, min_interactions: int, keep_last: int) -> tuple[np.
     return users, positions, kept_offsets
 
 
-def corpus_rows(pairs: Pairs, items: pa.Array | pa.ChunkedArray, where: str, titles: str) -> np.ndarray:
+def corpus_rows(
+    pairs: Pairs, items: pa.Array | pa.ChunkedArray, where: str, titles: str, user_per_line: bool = True
+) -> np.ndarray:
     """The corpus row of each name in `pairs.names`, int32.
 
-    `where` and `titles` name the pairs file and what lists the corpus' items. Raises DataError, with the first lines
-    at fault, where items have no row.
+    `where` and `titles` name the pairs file and what lists the corpus' items. Raises DataError where items have no row,
+    with the first lines at fault, or, where the file has not one line per user, the first users.
     """
     known = items.combine_chunks() if isinstance(items, pa.ChunkedArray) else items
     rows = pc.index_in(pairs.names, value_set=known.cast(pairs.names.type))
@@ -54,7 +58,8 @@ def corpus_rows(pairs: Pairs, items: pa.Array | pa.ChunkedArray, where: str, tit
     if len(missing):
         # names are numbered as they appear, so the first missing ones are those met first in the file
         lines = [int(np.searchsorted(pairs.offsets, np.argmax(pairs.items == code), "right")) for code in missing[:3]]
-        examples = ", ".join(f"'{pairs.names[c].as_py()}' (line {n})" for c, n in zip(missing[:3], lines, strict=True))
+        places = [f"line {n}" if user_per_line else f"of user '{pairs.users[n - 1].as_py()}'" for n in lines]
+        examples = ", ".join(f"'{pairs.names[c].as_py()}' ({n})" for c, n in zip(missing[:3], places, strict=True))
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise DataError(
             f"{where}: {len(missing)} of its items are not in {titles}: {examples}{more}. Give each a line there "
@@ -81,12 +86,32 @@ def interaction_table(pairs: Pairs, rows: np.ndarray, min_interactions: int, kee
             f"{where}: a user keeps {counts.max()} interactions, more than {np.iinfo(np.int16).max}; set a smaller "
             "'keep_last' for the data set"
         )
-    codes = pairs.items[positions]
-    item_rows = rows[codes]
-    used = np.unique(item_rows)
     splits = np.zeros(len(positions), np.int8)
     splits[offsets[1:] - 2] = SPLITS.index("validation")
     splits[offsets[1:] - 1] = SPLITS.index("test")
+    return _table(pairs, rows, users, positions, offsets, splits)
+
+
+def given_table(labelled: LabelledPairs, rows: np.ndarray, where: str) -> pa.Table:
+    """The same table for a split that came with the data: all of it, with the mark `GIVEN`.
+
+    Raises DataError where a user has more interactions than positions can count.
+    """
+    pairs = labelled.pairs
+    if (most := int(np.diff(pairs.offsets).max())) > np.iinfo(np.int16).max:
+        raise DataError(f"{where}: a user has {most} interactions, more than {np.iinfo(np.int16).max}")
+    everyone, everything = np.arange(len(pairs.users)), np.arange(len(pairs.items))
+    table = _table(pairs, rows, everyone, everything, pairs.offsets, labelled.splits)
+    return table.replace_schema_metadata(GIVEN)
+
+
+def _table(
+    pairs: Pairs, rows: np.ndarray, users: np.ndarray, positions: np.ndarray, offsets: np.ndarray, splits: np.ndarray
+) -> pa.Table:
+    """The table of the interactions at `positions`, those of `users` one after the other by `offsets`."""
+    codes, counts = pairs.items[positions], np.diff(offsets)
+    item_rows = rows[codes]
+    used = np.unique(item_rows)
     columns = {
         "user": pairs.users.take(pa.array(np.repeat(users, counts))),
         "user_index": np.repeat(np.arange(len(users)), counts),
@@ -108,39 +133,56 @@ def load_sequences(path: str | Path) -> Sequences:
     if not path.is_file():
         raise DataError(f"{path}: no such file; `snakemake {path} --cores` makes it")
     try:
-        lacking = [name for name in SCHEMA.names if name not in pq.read_schema(path).names]
+        schema = pq.read_schema(path)
+        lacking = [name for name in SCHEMA.names if name not in schema.names]
         table = pq.read_table(path, columns=SCHEMA.names, read_dictionary=["user", "split"]) if not lacking else None
     except pa.ArrowInvalid as error:
         raise DataError(f"{path}: not a table of interactions ({error}); delete it and have it made again") from None
     if not table or not table.num_rows:
         what = f"has no column {', '.join(lacking)}" if lacking else "holds no interactions"
         raise DataError(f"{path}: {what}; delete it and have it made again")
+    given = (schema.metadata or {}).get(b"split") == b"given"
+    items, position, item_row = (table[name].to_numpy() for name in ("item_index", "position", "item_row"))
+    starts = np.flatnonzero(position == 0)
+    offsets = np.append(starts, len(position)).astype(np.int64)
+    splits = pc.index_in(table["split"].cast(pa.string()), value_set=pa.array(SPLITS)).fill_null(-1).to_numpy()
+    if not _in_order(table, offsets, splits, given):
+        held = "training before validation before test" if given else "last item test, the one before validation"
+        raise DataError(
+            f"{path}: not in order; expected users from 0, positions from 0, items from 1 with one corpus row each, "
+            f"{held}. Delete it and have it made again"
+        )
+    item_rows = np.full(items.max() + 1, -1, np.int32)
+    item_rows[items] = item_row
+    users = table["user"].take(pa.array(starts)).cast(pa.string()).to_numpy()
+    held_from = None
+    if given:
+        before = [np.add.reduceat((splits < split).astype(np.int64), starts) for split in (1, 2)]
+        held_from = (offsets[:-1] + before[0], offsets[:-1] + before[1])
+    return Sequences(items.astype(np.int32, copy=False), offsets, users, item_rows, held_from)
+
+
+def _in_order(table: pa.Table, offsets: np.ndarray, splits: np.ndarray, given: bool) -> bool:
+    """Whether users, positions, items and splits of a table of interactions stand as `interaction_table` writes them."""
     user_index, position, items, item_row = (
         table[name].to_numpy() for name in ("user_index", "position", "item_index", "item_row")
     )
-    starts = np.flatnonzero(position == 0)
-    offsets = np.append(starts, len(position)).astype(np.int64)
-    counts = np.diff(offsets)
-    expected = np.zeros(len(position), np.int8)
-    in_order = (
+    starts, counts = offsets[:-1], np.diff(offsets)
+    if not (
         len(starts) > 0
         and starts[0] == 0
-        and counts.min() >= 3
+        and counts.min() >= (1 if given else 3)
         and np.array_equal(user_index, np.repeat(np.arange(len(starts)), counts))
         and np.array_equal(position, np.arange(len(position)) - np.repeat(starts, counts))
         and items.min() >= 1
-    )
-    if in_order:
-        expected[offsets[1:] - 2], expected[offsets[1:] - 1] = SPLITS.index("validation"), SPLITS.index("test")
-        found = pc.index_in(table["split"].cast(pa.string()), value_set=pa.array(SPLITS)).to_numpy()
-        item_rows = np.full(items.max() + 1, -1, np.int32)
-        item_rows[items] = item_row
-        one_row_each = (item_rows[1:] >= 0).all() and np.array_equal(item_rows[items], item_row)
-        in_order = one_row_each and np.array_equal(found, expected)
-    if not in_order:
-        raise DataError(
-            f"{path}: not in order; expected users from 0, positions from 0, items from 1 with one corpus row each, "
-            "last item test, the one before validation. Delete it and have it made again"
-        )
-    users = table["user"].take(pa.array(starts)).cast(pa.string()).to_numpy()
-    return Sequences(items.astype(np.int32, copy=False), offsets, users, item_rows)
+    ):
+        return False
+    item_rows = np.full(items.max() + 1, -1, np.int32)
+    item_rows[items] = item_row
+    if (item_rows[1:] < 0).any() or not np.array_equal(item_rows[items], item_row):
+        return False
+    if given:
+        return splits.min() >= 0 and bool(((np.diff(splits) >= 0) | (position[1:] == 0)).all())
+    expected = np.zeros(len(position), np.int8)
+    expected[offsets[1:] - 2], expected[offsets[1:] - 1] = SPLITS.index("validation"), SPLITS.index("test")
+    return np.array_equal(splits, expected)

@@ -1,7 +1,8 @@
-"""Readers of the two layouts in which corpora and data sets are published: MicroLens and IISAN's Amazon sets.
+"""Readers of the layouts in which corpora and data sets are published: MicroLens, IISAN's Amazon sets, and `inter`.
 
     MicroLens   pairs `user<TAB>item item ...`, titles csv `item,title`, folders of covers, videos and sounds
     Amazon      pairs `user<TAB>asin asin ...`, items tsv `asin<TAB>title`, a folder of images
+    inter       a table of interactions (`data.inter`), items tsv `item<TAB>title` or none
 
 Media are named by item id. Ids stay text, exactly as they stand in the files. All files here come from users: whatever
 is wrong with one is a DataError that says in which file and line, and what to do.
@@ -116,6 +117,7 @@ def _tsv_lines(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
 LAYOUTS: dict[str, Callable[[Path, str], Iterator[tuple[int, str, str]]]] = {
     "microlens": _csv_lines,
     "amazon": _tsv_lines,
+    "inter": _tsv_lines,
 }
 
 

@@ -1,6 +1,7 @@
 """The prepare steps: raw files to items.parquet per corpus, interactions.parquet and statistics.json per data set."""
 
 import logging
+from collections.abc import Collection
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -8,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sanrec.config import CHANNELS, Config, Corpus, Dataset
-from sanrec.data.interactions import corpus_rows, interaction_table
+from sanrec.data.inter import SPLITS, read_inter, read_labelled
+from sanrec.data.interactions import corpus_rows, given_table, interaction_table
 from sanrec.data.layouts import SUFFIXES, Pairs, find_media, read_pairs, read_titles
 from sanrec.errors import DataError
 from sanrec.files import atomic, write_json
@@ -26,12 +28,17 @@ log = logging.getLogger(__name__)
 def prepare_corpus(config: Config, name: str, out_items: str | Path) -> None:
     """Write items.parquet: one row per item, in the order of the titles file, columns as in ITEMS_SCHEMA.
 
+    Without a titles file the items are the numbers from 0, `item_count` of them, with empty titles.
+
     Paths of media are relative to the working folder where the corpus' folder is; null where an item has no file. An
     item without a sound file has its video's path as audio. A media folder that is missing altogether is a warning
     here: runs on the other modalities need none of it. Raises DataError for bad titles (see `read_titles`).
     """
     corpus = config.find("corpus", name)
-    titles = read_titles(PurePath(corpus.folder, corpus.titles), corpus.layout, f"corpora.{name}.titles")
+    if corpus.titles is None:
+        titles = {str(number): "" for number in range(corpus.item_count)}
+    else:
+        titles = read_titles(PurePath(corpus.folder, corpus.titles), corpus.layout, f"corpora.{name}.titles")
     columns: dict[str, list[str | None]] = {"item": list(titles), "title": list(titles.values())}
     for kind in MEDIA:
         columns[kind] = _media_column(corpus, kind, list(titles))
@@ -63,19 +70,36 @@ def prepare_dataset(
 ) -> None:
     """Write interactions.parquet (columns as in `interactions.SCHEMA`) and statistics.json of a data set.
 
-    `items_path` is the corpus' items.parquet. Raises DataError for bad pairs (see `read_pairs`), for items that the
-    corpus does not have, and where no user is left.
+    `items_path` is the corpus' items.parquet. Raises DataError for bad pairs (see `read_pairs` and `inter`), for items
+    that the corpus does not have, and where no user is left.
     """
     dataset = config.find("dataset", name)
     corpus = config.find("corpus", dataset.corpus)
     items = read_items(items_path)
     path = PurePath(corpus.folder, dataset.pairs)
-    pairs = read_pairs(path, f"datasets.{name}.pairs")
-    rows = corpus_rows(pairs, items["item"], str(path), str(PurePath(corpus.folder, corpus.titles)))
-    table = interaction_table(pairs, rows, dataset.min_interactions, dataset.keep_last, str(path))
+    key, listed = f"datasets.{name}.pairs", _items_file(corpus, dataset.corpus)
+    if dataset.split == "given":
+        labelled = read_labelled(path, dataset.columns, dataset.labels, key)
+        pairs = labelled.pairs
+        rows = corpus_rows(pairs, items["item"], str(path), listed, user_per_line=False)
+        table = given_table(labelled, rows, str(path))
+    else:
+        one_line = corpus.layout != "inter"
+        pairs = read_pairs(path, key) if one_line else read_inter(path, dataset.columns, key)
+        rows = corpus_rows(pairs, items["item"], str(path), listed, one_line)
+        table = interaction_table(pairs, rows, dataset.min_interactions, dataset.keep_last, str(path))
     with atomic(out_interactions) as temporary:
         pq.write_table(table, temporary)
-    write_json(out_statistics, statistics(name, dataset, items, pairs, table))
+    named = dataset.backbones.items()
+    ready_made = {CHANNELS[channel] for channel, backbone in named if config.backbones[backbone].source == "features"}
+    write_json(out_statistics, statistics(name, dataset, items, pairs, table, ready_made))
+
+
+def _items_file(corpus: Corpus, name: str) -> str:
+    """What lists a corpus' items, for messages."""
+    if corpus.titles is not None:
+        return str(PurePath(corpus.folder, corpus.titles))
+    return f"the corpus, whose items are 0 to {corpus.item_count - 1} (config key 'corpora.{name}.item_count')"
 
 
 def read_items(path: str | Path) -> pa.Table:
@@ -92,16 +116,27 @@ def read_items(path: str | Path) -> pa.Table:
     return table.select(ITEMS_SCHEMA.names)
 
 
-def statistics(name: str, dataset: Dataset, items: pa.Table, pairs: Pairs, table: pa.Table) -> dict:
+def statistics(
+    name: str,
+    dataset: Dataset,
+    items: pa.Table,
+    pairs: Pairs,
+    table: pa.Table,
+    ready_made: Collection[str] = (),
+) -> dict:
     """The counts of a data set, as printed in the papers' tables of data sets, and what was left out on the way.
 
     `content` lists the modalities that the corpus has, in the papers' order; `content_items` says how many of the data
-    set's own items have each. `density` is interactions / (users * items).
+    set's own items have each: all of them have what stands in `ready_made` features. `density` is interactions / (users
+    * items).
     """
     rows = np.unique(table["item_row"].to_numpy())
     own = items.take(pa.array(rows))
     users = int(table["user_index"].to_numpy().max()) + 1
     states = {CHANNELS[kind]: f"{kind}_state" for kind in ("title", *MEDIA)}
+    splits = table["split"].to_pylist()
+    cut = {"min_interactions": dataset.min_interactions, "keep_last": dataset.keep_last}
+    counted = {"split": "given", "interactions_of": {split: splits.count(split) for split in SPLITS}}
     return {
         "dataset": name,
         "title": dataset.title,
@@ -109,12 +144,14 @@ def statistics(name: str, dataset: Dataset, items: pa.Table, pairs: Pairs, table
         "users": users,
         "items": len(rows),
         "interactions": table.num_rows,
-        "content": [modality for modality, column in states.items() if "present" in items[column].unique().to_pylist()],
-        "content_items": {modality: own[column].to_pylist().count("present") for modality, column in states.items()},
+        "content": [m for m, column in states.items() if m in ready_made or "present" in items[column].to_pylist()],
+        "content_items": {
+            modality: len(rows) if modality in ready_made else own[column].to_pylist().count("present")
+            for modality, column in states.items()
+        },
         "density": table.num_rows / (users * len(rows)),
         "mean_length": table.num_rows / users,
-        "min_interactions": dataset.min_interactions,
-        "keep_last": dataset.keep_last,
+        **(counted if dataset.split == "given" else cut),
         "dropped_users": len(pairs.users) - users,
         "dropped_interactions": len(pairs.items) - table.num_rows,
         "dropped_items": len(pairs.names) - len(rows),

@@ -1,6 +1,7 @@
-"""Leave-one-out over users' sequences: what may train, what validates, what tests.
+"""What of users' interactions may train, what validates, what tests.
 
-Of a user's n items the last tests, the one before validates, the first n - 2 train. All arrays, no files.
+Leave-one-out: of a user's n items the last tests, the one before validates, the first n - 2 train. Or a split that is
+given with the data: any number of each, training first, and no order within. All arrays, no files.
 
     U users   I items (index 0 pads)   N interactions   S input positions, at most `max_length`
 """
@@ -19,9 +20,10 @@ HELD_BACK: dict[str, int] = {"train": 2, "validation": 1, "test": 0}  # items th
 class Sequences:
     """Every user's items, oldest first, one user after the other.
 
-    items: int32 [N] item indices from 1; offsets: int64 [U + 1], user u has items[offsets[u]:offsets[u + 1]], at least
-    three of them; users: [U] original ids (str); item_rows: int32 [I + 1], the corpus row of each item index (row in
-    items.parquet and in every store), -1 at index 0.
+    items: int32 [N] item indices from 1; offsets: int64 [U + 1], user u has items[offsets[u]:offsets[u + 1]], with
+    leave-one-out at least three of them; users: [U] original ids (str); item_rows: int32 [I + 1], the corpus row of
+    each item index (row in items.parquet and in every store), -1 at index 0; held_from: where in `items` each user's
+    validation targets begin, and where the test targets, int64 [U] each, for a given split; None for leave-one-out.
 
     Methods take `users`, an array of user numbers, or None for all of them.
     """
@@ -30,6 +32,12 @@ class Sequences:
     offsets: np.ndarray
     users: np.ndarray
     item_rows: np.ndarray
+    held_from: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether the split came with the data: then nothing here has an order, and `targets` has what is held out."""
+        return self.held_from is not None
 
     @property
     def user_count(self) -> int:
@@ -45,8 +53,9 @@ class Sequences:
         """Training windows, int32 [users, max_length + 1], padded with 0 on the left.
 
         window[:, :-1] are the inputs and window[:, 1:] their targets, one step on; a position counts where its input
-        is not 0. Of longer training parts the last max_length + 1 items are taken.
+        is not 0. Of longer training parts the last max_length + 1 items are taken. Raises ValueError for a given split.
         """
+        self._require_order()
         return self._last(users, HELD_BACK["train"], max_length + 1)
 
     def held_out(
@@ -55,7 +64,9 @@ class Sequences:
         """Inputs int32 [users, max_length], padded with 0 on the left, and the held-out target of each user [users].
 
         Validation: the last of the first n - 2 items, and item n - 1. Test: the last of the first n - 1, and item n.
+        Raises ValueError for a given split.
         """
+        self._require_order()
         back = HELD_BACK[split]
         targets = self.items[self._ends(users) - 1 - back]
         return self._last(users, back + 1, max_length), targets
@@ -63,14 +74,20 @@ class Sequences:
     def history(self, split: Held, users: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """All that a user took before the target, to be masked in the ranking: items, and offsets [users + 1].
 
-        The first n - 2 items for validation, the first n - 1 for test, not cut to any input length. User k of `users`
-        has items[offsets[k]:offsets[k + 1]]; an item that was taken twice stands there twice.
+        The first n - 2 items for validation, the first n - 1 for test, not cut to any input length; of a given split the
+        training items for validation, and for test those of validation too. User k of `users` has
+        items[offsets[k]:offsets[k + 1]]; an item that was taken twice stands there twice.
         """
-        return self._first(users, HELD_BACK[split] + 1)
+        return self._between(self._starts(users), self._held_from(split, users))
 
     def training_items(self, users: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The whole training parts (first n - 2 items): items, and offsets [users + 1]."""
-        return self._first(users, HELD_BACK["train"])
+        return self._between(self._starts(users), self._held_from("validation", users))
+
+    def targets(self, split: Held, users: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """What is held out for the split: items, and offsets [users + 1]; one per user, or any number in a given split."""
+        ends = self._held_from("test", users) if split == "validation" else self._ends(users)
+        return self._between(self._held_from(split, users), ends)
 
     def _starts(self, users: np.ndarray | None) -> np.ndarray:
         return self.offsets[:-1] if users is None else self.offsets[np.asarray(users)]
@@ -84,11 +101,22 @@ class Sequences:
         inside = positions >= self._starts(users)[:, None]
         return np.where(inside, self.items[np.where(inside, positions, 0)], np.int32(0))
 
-    def _first(self, users: np.ndarray | None, back: int) -> tuple[np.ndarray, np.ndarray]:
-        """All items but the last `back` ones of each user, and offsets [users + 1]."""
-        starts = self._starts(users)
-        positions, offsets = ranges(starts, self._ends(users) - back - starts)
+    def _held_from(self, split: Held, users: np.ndarray | None) -> np.ndarray:
+        """Where each user's targets of the split begin."""
+        back = HELD_BACK[split]
+        if self.held_from is None:
+            return self._ends(users) - 1 - back
+        starts = self.held_from[1 - back]
+        return starts if users is None else starts[np.asarray(users)]
+
+    def _between(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The items from `starts` to before `ends` of each user, and offsets [users + 1]."""
+        positions, offsets = ranges(starts, ends - starts)
         return self.items[positions], offsets
+
+    def _require_order(self) -> None:
+        if self.given:
+            raise ValueError("a given split has no order in which a user took items")
 
 
 def ranges(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -86,13 +86,16 @@ def _fetch(download: Download, folder: Path, key: str) -> Path:
 def _require_titles(corpus: Corpus, name: str) -> None:
     """Raise DataError where the folder or its titles file is missing, saying what belongs there."""
     folder = Path(corpus.folder)
-    if (folder / corpus.titles).is_file():
+    if corpus.titles is None and folder.is_dir():
         return
+    if corpus.titles is not None and (folder / corpus.titles).is_file():
+        return
+    listed = f"{corpus.titles} (item ids and titles), " if corpus.titles else ""
     kinds = {"cover images": corpus.covers, "videos": corpus.videos, "sound files": corpus.audios}
     media = "".join(f", {part}/ ({kind} named by item id)" for kind, part in kinds.items() if part)
     raise DataError(
-        f"corpus '{name}': {'no ' + corpus.titles + ' in' if folder.is_dir() else 'no folder'} {folder.absolute()}. It "
-        f"should hold {corpus.titles} (item ids and titles), the pairs files of its data sets{media}. Put them there, "
+        f"corpus '{name}': {f'no {corpus.titles} in' if folder.is_dir() else 'no folder'} {folder.absolute()}. It "
+        f"should hold {listed}the pairs files of its data sets{media}. Put them there, "
         f"or set config key 'corpora.{name}.folder' to where they are, 'corpora.{name}.titles' to the file's name, or "
         f"'corpora.{name}.downloads' to where they can be fetched from"
     )
