@@ -50,6 +50,27 @@ def path(inputs="TIVA", model="crossan", variant="default", dataset="demo", seed
         (path("TI", model="iisan", variant="inter=false,intra=false"), "leave no tower"),
         (path("TIV", model="iisan"), "IISAN takes exactly 2 inputs"),
         (path("T", model="iisan-e"), "takes at least 2 inputs"),
+        (path("V+ID", model="sasrec"), r"written 'ID\+V'"),
+        (path("ID+ID", model="sasrec"), "written 'ID'"),
+        (path("ID+VT", model="sasrec"), r"written 'ID\+TV'"),
+        (path("ID+video", model="sasrec"), r"written 'ID\+V'"),
+        (path("ID+V+A", model="sasrec"), "unknown channel 'V'"),
+        (path("ID+X", model="sasrec"), r"unknown letter 'X' in inputs 'ID\+X'"),
+        (path("ID+video@bert", model="sasrec"), "backbone 'bert' reads text, but 'video' is video"),
+        (path("ID"), "CROSSAN reads no ids, so not on inputs 'ID'$"),
+        (path("ID+TV"), r"CROSSAN reads no ids, so not on inputs 'ID\+TV': write 'TV'"),
+        (path("V", model="sasrec"), r"SASRec trains on ids, so not on inputs 'V': write 'ID\+V'"),
+        (path("ID+V", model="lightgcn"), r"LightGCN takes exactly 0 inputs beside ids, not 'ID\+V'"),
+        (path("ID", model="bm3"), "BM3 takes at least 1 inputs beside ids, not 'ID'"),
+        (path("ID", model="sasrec", variant="user_encoder=gru4rec"), "unknown setting 'user_encoder'"),
+        (path("ID", model="gru4rec", variant="user_heads=4"), "unknown setting 'user_heads'"),
+        (
+            path("ID", model="sasrec", variant="feature_layer=3"),
+            "feature_layer needs features, and inputs 'ID' have none",
+        ),
+        (path(variant="user_encoder=gru"), "user_encoder"),
+        (path(variant="user_encoder=gru4rec,user_heads=4"), "written 'user_encoder=gru4rec'"),
+        (path(variant="weight_decay=0.1"), "unknown setting 'weight_decay'"),
         ("results/demo/crossan", "is no run: expected"),
     ],
 )
@@ -63,6 +84,40 @@ def test_a_good_path():
     assert run.inputs == (Input("title", "bert"), Input("cover", "vit"))
     assert (run.settings.adapter_width, run.settings.fusion, run.seed) == (64, "concat", 7)
     assert run.metrics == path("TI", variant="adapter_width=64,fusion=concat", seed="7")
+
+
+@pytest.mark.parametrize(
+    ("text", "features"),
+    [
+        ("ID", ()),
+        ("ID+V", (Input("video", "videomae"),)),
+        ("ID+TV", (Input("title", "bert"), Input("video", "videomae"))),
+        ("ID+title+cover@vit-base", (Input("title", "bert"), Input("cover", "vit-base"))),
+    ],
+)
+def test_ids_stand_first_and_need_no_store(text, features):
+    run = artifacts.parse_run(CONFIG, path(text, model="gru4rec"))
+    assert run.inputs == (artifacts.IDS, *features)
+    assert run.features == features
+    assert artifacts.format_inputs(CONFIG, "demo", [*features, artifacts.IDS]) == text
+    stores = [f"results/demo/hidden/{source.channel}/{source.backbone}.json" for source in features]
+    assert artifacts.run_needs(CONFIG, run) == ["results/demo/interactions.parquet", *stores]
+
+
+def test_a_method_called_after_its_user_encoder_has_that_one():
+    assert artifacts.parse_run(CONFIG, path("ID", model="nextitnet")).settings.user_encoder == "nextitnet"
+    assert artifacts.parse_run(CONFIG, path("ID", model="sasrec")).settings.user_encoder == "transformer"
+    changed = load_config({"datasets": {"demo": {"settings": {"all": {"user_encoder": "gru4rec"}}}}})
+    assert artifacts.default_settings(changed, "demo", "crossan").user_encoder == "gru4rec"
+    assert artifacts.default_settings(changed, "demo", "sasrec").user_encoder == "transformer"
+
+
+def test_a_setting_that_came_later_is_recorded_where_it_is_set():
+    """So that runs made before it are still the same runs."""
+    before = artifacts.parse_run(CONFIG, path())
+    assert artifacts.recorded_settings(before) == set(METHODS["crossan"].valid_settings) - {"user_encoder"}
+    changed = artifacts.parse_run(CONFIG, path(variant="user_encoder=youtube"))
+    assert artifacts.recorded_settings(changed) == set(METHODS["crossan"].valid_settings)
 
 
 def test_two_views_of_one_channel_are_kept_in_their_order():
@@ -124,11 +179,14 @@ def test_inputs_read_back_as_they_were_written(channels):
 
 @pytest.mark.parametrize("model", METHODS)
 def test_a_run_needs_what_its_method_reads(model):
-    needs = artifacts.run_needs(CONFIG, artifacts.run(CONFIG, "demo-half", model, "TI"))
+    inputs = "ID" if METHODS[model].most_channels == 0 else "ID+TI" if METHODS[model].ids else "TI"
+    needs = artifacts.run_needs(CONFIG, artifacts.run(CONFIG, "demo-half", model, inputs))
     assert needs[0] == "results/demo-half/interactions.parquet"
     if METHODS[model].reads == "inputs":
         assert "results/demo/inputs/title/bert.json" in needs
         assert "results/checkpoints/vit.json" in needs
+    elif inputs == "ID":
+        assert len(needs) == 1
     else:
         assert needs[1:] == ["results/demo/hidden/title/bert.json", "results/demo/hidden/cover/vit.json"]
 

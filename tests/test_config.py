@@ -112,10 +112,12 @@ def test_the_shipped_config_and_its_schema():
 def test_methods_name_settings_that_exist_and_have_builders():
     from sanrec.models.registry import BUILDERS
 
-    assert set(METHODS) == set(BUILDERS)
+    assert {name for name, method in METHODS.items() if method.trains == "sequences"} == set(BUILDERS)
     for method in METHODS.values():
         assert set(method.valid_settings) <= set(Settings.model_fields)
-        assert set(method.defaults) <= set(method.valid_settings)
+        assert set(method.defaults) - {"user_encoder"} <= set(
+            method.valid_settings
+        )  # called after theirs, they keep it
     named = {name for method in METHODS.values() for name in method.valid_settings}
     assert named == set(Settings.model_fields)
 

@@ -26,14 +26,18 @@ from sanrec.layers import canonical, rules_of_towers
 from sanrec.methods import METHODS, Method
 
 ROOT = "results"
+LATER = ("user_encoder",)  # settings that were added when runs of methods that have them already stood
 
 
 @dataclass(frozen=True)
 class Input:
-    """One tower's source: a channel of the corpus, seen through a backbone."""
+    """One tower's source: a channel of the corpus, seen through a backbone; or `IDS`."""
 
     channel: str
     backbone: str
+
+
+IDS = Input("ID", "")  # an item is known by its number alone: it needs no store
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,11 @@ class Run:
     seed: int
     inputs_text: str
     variant: str
+
+    @property
+    def features(self) -> tuple[Input, ...]:
+        """The inputs that are read from stores: all but ids."""
+        return tuple(source for source in self.inputs if source != IDS)
 
     @property
     def folder(self) -> str:
@@ -154,14 +163,19 @@ def store_of(manifest: str) -> str:
 def parse_inputs(config: Config, dataset: str, text: str) -> tuple[Input, ...]:
     """The towers' sources that `text` names: letters (`TIVA`) or channels joined by + (`title@bert-base+cover`).
 
-    Raises ConfigError for an unknown letter, channel or backbone, for a backbone of another modality, for a channel
-    that the data set has no backbone for, and for a spelling that is not the canonical one.
+    Ids stand before both, alone (`ID`) or joined by + (`ID+V`, `ID+video@x`). Raises ConfigError for an unknown letter,
+    channel or backbone, for a backbone of another modality, for a channel that the data set has no backbone for, and
+    for a spelling that is not the canonical one.
     """
     own = config.find("dataset", dataset).backbones
     where = f"inputs '{text}' of data set '{dataset}'"
     found = []
-    letters = bool(re.fullmatch("[A-Z]+", text))
-    for part in text if letters else text.split("+"):
+    parts = text.split("+")
+    if IDS.channel in parts:
+        found.append(IDS)
+        parts = [part for part in parts if part != IDS.channel]
+    letters = len(parts) == 1 and bool(re.fullmatch("[A-Z]+", parts[0]))
+    for part in parts[0] if letters else parts:
         if letters and part not in LETTERS:
             raise unknown("letter", part, LETTERS, where)
         channel, at, backbone = (LETTERS[part] if letters else part).partition("@")
@@ -183,7 +197,13 @@ def parse_inputs(config: Config, dataset: str, text: str) -> tuple[Input, ...]:
 
 
 def format_inputs(config: Config, dataset: str, sources: Sequence[Input]) -> str:
-    """The canonical spelling: letters in the papers' order where every source is the data set's own, else channels."""
+    """The canonical spelling: letters in the papers' order where every source is the data set's own, else channels.
+
+    Ids come first.
+    """
+    if IDS in sources:
+        rest = [source for source in sources if source != IDS]
+        return "+".join([IDS.channel, *([format_inputs(config, dataset, rest)] if rest else [])])
     own = config.find("dataset", dataset).backbones
     letter = {channel: name for name, channel in LETTERS.items()}
     names = [s.channel for s in sources]
@@ -260,8 +280,18 @@ def format_variant(config: Config, dataset: str, model: str, settings: Settings 
 
 
 def _without_effect(settings: Settings) -> set[str]:
-    """The settings that others make idle: experts without MOMEF."""
-    return set() if settings.fusion == "momef" else {"top_k"}
+    """The settings that others make idle: experts without MOMEF, attention heads without a transformer."""
+    idle = set() if settings.fusion == "momef" else {"top_k"}
+    return idle if settings.user_encoder == "transformer" else idle | {"user_heads"}
+
+
+def recorded_settings(this: Run) -> set[str]:
+    """The names of the settings that a run is known by: its method's, those that came later only where they are set.
+
+    So a setting that is added changes nothing about runs that were made before it.
+    """
+    unset = {name for name in LATER if getattr(this.settings, name) == Settings.model_fields[name].default}
+    return set(method(this.model).valid_settings) - unset
 
 
 def _one_spelling(settings: Settings, usual_blocks: int) -> Settings:
@@ -291,17 +321,26 @@ def run(
     """The run with these names, checked. `variant` is its canonical text, or a mapping of settings that differ."""
     sources = parse_inputs(config, dataset, inputs_text)
     spec = method(model)
+    features = [source for source in sources if source != IDS]
+    if spec.ids != (IDS in sources):
+        right = format_inputs(config, dataset, [IDS, *features] if spec.ids else features)
+        what = "trains on ids" if spec.ids else "reads no ids"
+        hint = f": write '{right}'" if right else ""
+        raise ConfigError(f"{spec.title} {what}, so not on inputs '{inputs_text}'{hint}")
     fewest, most = spec.fewest_channels, spec.most_channels
-    if len(sources) < fewest or (most and len(sources) > most):
+    if len(features) < fewest or (most is not None and len(features) > most):
         number = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
-        raise ConfigError(f"{spec.title} takes {number} inputs, not '{inputs_text}'")
-    quantised = [source.backbone for source in sources if config.backbones[source.backbone].quantization]
+        beside = " beside ids" if spec.ids else ""
+        raise ConfigError(f"{spec.title} takes {number} inputs{beside}, not '{inputs_text}'")
+    quantised = [source.backbone for source in features if config.backbones[source.backbone].quantization]
     if spec.reads == "inputs" and quantised:
         raise ConfigError(f"{spec.title} trains its backbones, but the weights of '{quantised[0]}' are quantised")
     text = variant if isinstance(variant, str) else format_variant(config, dataset, model, variant)
     settings = parse_variant(config, dataset, model, text)
+    if not features and settings.feature_layer != default_settings(config, dataset, model).feature_layer:
+        raise ConfigError(f"variant '{text}': feature_layer needs features, and inputs '{inputs_text}' have none")
     if "layers" in spec.valid_settings:
-        rules_of_towers(settings.layers, len(sources))
+        rules_of_towers(settings.layers, len(features))
     return Run(dataset, model, sources, settings, int(seed), inputs_text, text)
 
 
@@ -329,7 +368,7 @@ def run_needs(config: Config, this: Run) -> list[str]:
     assert corpus is not None
     name = config.datasets[this.dataset].corpus
     needs = [interactions(this.dataset)]
-    for source in dict.fromkeys(this.inputs):
+    for source in dict.fromkeys(this.features):
         config.backbones[source.backbone].pinned(source.backbone)
         if reads_inputs(this):
             needs += [inputs(name, source.channel, source.backbone), checkpoint(source.backbone)]

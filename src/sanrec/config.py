@@ -71,19 +71,57 @@ class Settings(Frozen):
     lora_rank: Count = 512
     """Rank r of LoRA; its alpha equals it."""
     recommender_width: Count = 64
-    """Width E of item vectors and of the user encoder."""
+    """Width E of item vectors and of the user encoder; of the embeddings of methods on pairs."""
+    user_encoder: Literal["transformer", "gru4rec", "nextitnet", "youtube"] = "transformer"
+    """What turns a history into a user's state: a transformer (SASRec's, the papers'), a GRU, dilated convolutions, or
+    the mean of the history under a perceptron; methods called after one have that one."""
     user_blocks: Count = 2
-    """Transformer blocks of the user encoder."""
+    """Depth of the user encoder: transformer blocks, layers of the GRU or of the perceptron, or pairs of residual
+    blocks of convolutions, with dilations 1 and 4."""
     user_heads: Count = 2
-    """Attention heads of the user encoder."""
+    """Attention heads of the user encoder, where it is a transformer."""
     dropout: float = Field(0.1, ge=0, lt=1)
-    """Dropout in the user encoder."""
+    """Dropout in the user encoder; of BM3's targets, of the deep part of NFM and DeepFM, of MHCR's hyperedges."""
+    pair_loss: Literal["bpr", "softmax"] = "bpr"
+    """What a method on pairs learns from: `bpr`, a positive above a sampled item, or `softmax`, a positive among the
+    batch's positives, each score less the item's log-popularity (MicroLens' benchmark)."""
+    hidden_layers: NonNegativeInt = 1
+    """Hidden layers of DSSM's towers and of the deep part of NFM and DeepFM, each as wide as the embeddings."""
+    graph_layers: Count = 2
+    """Rounds of propagation over the graph of users and items."""
+    item_graph_layers: Count = 1
+    """Rounds of propagation over the graphs of similar items (FREEDOM, MGCN, MHCR)."""
+    neighbours: Count = 10
+    """Items k that an item is joined to in the graphs of similar items, itself included."""
+    first_channel: float = Field(0.9, ge=0, le=1)
+    """Weight of the first channel's graph of similar items in FREEDOM's; the other channels share the rest."""
+    routing: Count = 3
+    """Rounds of GRCN's neighbour routing."""
+    edge_dropout: float = Field(0.8, ge=0, lt=1)
+    """Share of interactions that FREEDOM leaves out of its graph in each epoch."""
+    hyperedges: Count = 4
+    """Hyperedges per channel (MHCR)."""
+    hypergraph_layers: Count = 1
+    """Rounds of propagation over hyperedges (MHCR)."""
+    hypergraph_weight: float = Field(0.2, ge=0)
+    """Weight of the hypergraph's vectors, at unit length, in the final ones (MHCR)."""
+    regularization: float = Field(1e-4, ge=0)
+    """Weight of the squared length of the vectors of a batch in the loss of methods on pairs."""
+    contrastive_weight: float = Field(0.01, ge=0)
+    """Weight of the losses beside the ranking: BM3's alignment, FREEDOM's ranking by features alone, the contrast of
+    views in MGCN and MHCR."""
+    hypergraph_contrast: float = Field(1e-3, ge=0)
+    """Weight of the contrast between channels' hypergraphs, and of these with the channels' graphs (MHCR)."""
+    temperature: Positive = 0.2
+    """Temperature of the contrast of views (MGCN, MHCR)."""
     learning_rate: Positive = 2e-4
     """Adam's learning rate of user encoder, heads, fusion, text and inter gates."""
     adapter_learning_rate: Positive = 1e-4
     """Adam's learning rate of adapters and of the other gates."""
     backbone_learning_rate: Positive = 1e-4
     """Adam's learning rate of the backbones under full fine-tuning."""
+    weight_decay: float = Field(0, ge=0)
+    """Weight decay, decoupled from Adam's step (AdamW): each step shrinks all parameters by learning rate times it."""
     batch_size: Count = 64
     """Users per training step; of methods that train on pairs, interactions per step."""
     max_epochs: Count = 100
@@ -119,7 +157,7 @@ class Settings(Frozen):
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> "Settings":
-        if self.recommender_width % self.user_heads:
+        if self.user_encoder == "transformer" and self.recommender_width % self.user_heads:
             raise ValueError(
                 f"recommender_width={self.recommender_width} does not divide by user_heads={self.user_heads}"
             )

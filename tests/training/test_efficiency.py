@@ -17,7 +17,6 @@ from sanrec.errors import SanrecError
 from sanrec.files import read_json
 from sanrec.hardware import hardware_name, machine_of, slug
 from sanrec.load import load_config
-from sanrec.methods import METHODS
 from sanrec.models.registry import trainable_parameters
 from sanrec.training import efficiency
 from sanrec.training.checkpoint import trained_weights
@@ -47,7 +46,7 @@ def test_a_row_is_measured_in_a_process_of_its_own(shop):
     assert 5e7 < cost["memory_before_bytes"] < cost["peak_memory_bytes"] < 4e9
     sequences = load_sequences(artifacts.interactions("shop"))
     assert (cost["users"], cost["steps"], cost["items"]) == (len(training_windows(sequences)), 3, 24)
-    assert cost["settings"] == run.settings.model_dump(include=set(METHODS["crossan"].valid_settings))
+    assert cost["settings"] == run.settings.model_dump(include=artifacts.recorded_settings(run))
     assert cost["hardware"] == f"{hardware_name('cpu').rpartition(',')[0]}, 1 of {os.cpu_count()} threads"
     assert cost["trainable_parameters"] == trainable_parameters(untrained(shop.config, run, sequences, CPU)[1])
 

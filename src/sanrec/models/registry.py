@@ -11,7 +11,11 @@ from sanrec.models.crossan import Crossan
 from sanrec.models.crossan_unequal import UnequalCrossan
 from sanrec.models.iisan import Iisan
 from sanrec.models.iisan_va import IisanVa
+from sanrec.models.item_ids import EmbeddingWithFeatures, ItemEmbedding
 from sanrec.models.tuning import FinalReadOut, TunedBackbones, add_houlsby, add_lora, train_biases
+from sanrec.models.user_encoders.gru4rec import Gru4Rec
+from sanrec.models.user_encoders.nextitnet import NextItNet
+from sanrec.models.user_encoders.youtube import YouTube
 from sanrec.models.users import UserEncoder
 
 POSITIONS = 10  # most items of a history that the user encoder reads
@@ -27,6 +31,8 @@ class Shape:
     """Kept hidden states, embeddings included: of every channel, or of each."""
     poolings: tuple[str, ...] = ()
     backbones: Sequence[nn.Module] = field(default=(), compare=False)
+    items: int = 0
+    """Items I of the data set, where each has a learned vector."""
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -55,6 +61,12 @@ def _tuned(shape: Shape, settings: Settings, prepare: Callable[[nn.Module], nn.M
     return TunedBackbones([prepare(b) for b in shape.backbones], shape.poolings, settings.recommender_width)
 
 
+def _ids(shape: Shape, settings: Settings) -> nn.Module:
+    if shape.widths:
+        return EmbeddingWithFeatures(shape.items, shape.widths, settings.recommender_width)
+    return ItemEmbedding(shape.items, settings.recommender_width)
+
+
 BUILDERS: dict[str, Callable[[Shape, Settings], nn.Module]] = {
     "crossan": _crossan,
     "indsan": lambda shape, s: _crossan(shape, s, independent=True),
@@ -65,6 +77,17 @@ BUILDERS: dict[str, Callable[[Shape, Settings], nn.Module]] = {
     "lora": lambda shape, s: _tuned(shape, s, lambda b: add_lora(b, s.lora_rank)),
     "bitfit": lambda shape, s: _tuned(shape, s, train_biases),
     "frozen": lambda shape, s: FinalReadOut(shape.widths, s.recommender_width),
+    "sasrec": _ids,
+    "gru4rec": _ids,
+    "nextitnet": _ids,
+    "youtube": _ids,
+}
+
+USER_ENCODERS: dict[str, Callable[[Settings], nn.Module]] = {
+    "transformer": lambda s: UserEncoder(s.recommender_width, POSITIONS, s.user_blocks, s.user_heads, s.dropout),
+    "gru4rec": lambda s: Gru4Rec(s.recommender_width, s.user_blocks, s.dropout),
+    "nextitnet": lambda s: NextItNet(s.recommender_width, s.user_blocks, s.dropout),
+    "youtube": lambda s: YouTube(s.recommender_width, s.user_blocks, s.dropout),
 }
 
 
@@ -75,9 +98,7 @@ class Recommender(nn.Module):
         super().__init__()
         self.model, self.modalities = model, shape.modalities
         self.item_encoder = BUILDERS[model](shape, settings)
-        self.user_encoder = UserEncoder(
-            settings.recommender_width, POSITIONS, settings.user_blocks, settings.user_heads, settings.dropout
-        )
+        self.user_encoder = USER_ENCODERS[settings.user_encoder](settings)
 
     def encode_users(self, items_BSE: Tensor, present_BS: Tensor) -> Tensor:
         """User states [B, S, E] after each item of left-padded histories."""

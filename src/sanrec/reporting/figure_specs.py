@@ -201,8 +201,9 @@ def gate_runs(config: Config, figure: GatesSpec) -> dict[str, tuple[Run, ...]]:
 
 
 def tower_names(run: Run) -> tuple[str, ...]:
-    """What a run's towers are called, in their order: the letters of its inputs, or its channels."""
-    names = list(run.inputs_text) if run.inputs_text.isupper() else run.inputs_text.split("+")
+    """What a run's towers are called, in their order: the letters of its inputs, or its channels; ids have none."""
+    text = run.inputs_text.removeprefix(artifacts.IDS.channel).removeprefix("+")
+    names = list(text) if text.isupper() else text.split("+") if text else []
     return tuple(
         f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
         for place, name in enumerate(names)

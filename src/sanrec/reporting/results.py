@@ -121,7 +121,7 @@ def read_costs(dataset: str, machine: str, runs: Iterable[Run], root: str | Path
         cost = found.get(run.system) if isinstance(found, Mapping) else None
         if not isinstance(cost, Mapping):
             raise DataError(f"{path}: holds no measurement of {run.system}. {_remake(path)}")
-        names = set(artifacts.method(run.model).valid_settings)
+        names = artifacts.recorded_settings(run)
         if cost.get("settings") != run.settings.model_dump(mode="json", include=names):
             raise DataError(f"{path}: {run.system} was measured with other settings than it has now. {_remake(path)}")
         seconds = cost.get("seconds")

@@ -4,7 +4,7 @@ Light: the Snakefile reads this, so nothing heavy is imported here.
 """
 
 from sanrec import artifacts
-from sanrec.artifacts import Input
+from sanrec.artifacts import IDS, Input
 from sanrec.config import CHANNELS, Config
 from sanrec.errors import ConfigError
 from sanrec.reporting.specs import MAIN_DATA, DataList, Row, TableSpec, distinct
@@ -27,6 +27,9 @@ def studied_inputs(config: Config, dataset: str, text: str) -> str:
     own, stand_ins, sources = config.datasets[dataset].backbones, config.chosen_study.stand_ins, []
     for part in text.split("+"):
         channel, _, named = part.partition("@")
+        if channel == IDS.channel:
+            sources.append(IDS)
+            continue
         backbone = stand_ins.get(named, named) or own.get(channel, "")
         if channel not in CHANNELS or not backbone:
             return text  # not to be understood: whoever reads it says why
@@ -46,6 +49,8 @@ def missing_backbone(config: Config, dataset: str, text: str) -> str:
         if unknown_here and config.find("backbone", named).source == "hub":
             return f"nothing stands for {named} in study '{config.study}'"
     for source in artifacts.parse_inputs(config, dataset, studied_inputs(config, dataset, text)):
+        if source == IDS:
+            continue
         if source.backbone in study.without:
             return f"study '{config.study}' goes without {source.backbone}"
         record = config.backbones[source.backbone]

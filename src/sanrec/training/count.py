@@ -1,9 +1,13 @@
 """Trainable parameters of a run by part, without its stores, and without allocating a weight."""
 
+from pathlib import Path
+
 from sanrec import artifacts
 from sanrec.artifacts import Run
 from sanrec.backbones.checkpoints import empty_backbone
 from sanrec.config import CHANNELS, Config
+from sanrec.errors import DataError
+from sanrec.files import read_json
 from sanrec.models.registry import Recommender, Shape, on_meta
 from sanrec.training.loading import kept_of_towers
 
@@ -33,10 +37,12 @@ def count_parameters(config: Config, run: Run) -> dict[str, int]:
 
 def planned_shape(config: Config, run: Run) -> Shape:
     """What the run's item encoder will be built for, its tuned backbones on the meta device."""
-    records = [config.find("backbone", source.backbone) for source in run.inputs]
-    modalities = tuple(CHANNELS[source.channel] for source in run.inputs)
+    records = [config.find("backbone", source.backbone) for source in run.features]
+    modalities = tuple(CHANNELS[source.channel] for source in run.features)
     widths = tuple(record.width for record in records)
-    reads = artifacts.method(run.model).reads
+    reads, ids = artifacts.method(run.model).reads, artifacts.method(run.model).ids
+    if ids:
+        return Shape(modalities, widths, 1, items=item_count(run))
     if reads == "inputs":
         pairs = zip(run.inputs, records, strict=True)
         backbones = [empty_backbone(artifacts.checkpoint(s.backbone), record, s.backbone) for s, record in pairs]
@@ -45,6 +51,16 @@ def planned_shape(config: Config, run: Run) -> Shape:
         return Shape(modalities, widths, 1)
     kept = kept_of_towers(run, [record.blocks for record in records])
     return Shape(modalities, widths, tuple(map(len, kept)))
+
+
+def item_count(run: Run) -> int:
+    """How many items the run's data set has. Raises DataError where its statistics are not made yet."""
+    path = artifacts.statistics(run.dataset)
+    if not Path(path).is_file():
+        raise DataError(
+            f"{run.folder}: each item has a vector, but nobody has counted the items: snakemake {path} --cores"
+        )
+    return read_json(path)["items"]
 
 
 def describe_count(config: Config, run: Run) -> str:

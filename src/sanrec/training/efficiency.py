@@ -27,7 +27,6 @@ from sanrec.data.split import log_popularity
 from sanrec.errors import SanrecError
 from sanrec.files import read_json, write_json, write_text
 from sanrec.hardware import hardware_name, machine_of, slug
-from sanrec.methods import METHODS
 from sanrec.models.registry import Recommender, trainable_parameters
 from sanrec.progress import bar
 from sanrec.training.loop import adam, train_epoch
@@ -127,7 +126,7 @@ def measure_run(config: Config, run: Run) -> dict[str, Any]:
     sequences = load_sequences(artifacts.interactions(run.dataset))
     source, model = untrained(config, run, sequences, device)
     reset_peak_memory(device)
-    names = set(METHODS[run.model].valid_settings)
+    names = artifacts.recorded_settings(run)
     return {
         "model": run.model,
         "inputs": run.inputs_text,

@@ -1,6 +1,7 @@
 """What a run's item encoder reads, opened from its artifacts, and the shape the encoder is built for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from sanrec.training.sources import (
     FinalSource,
     FrozenBackbone,
     HiddenSource,
+    IdSource,
     InputSource,
     ItemSource,
     UncachedSource,
@@ -41,6 +43,8 @@ def load_source(config: Config, run: Run, sequences: Sequences, device: torch.de
     """
     rows = sequences.item_rows[1:]
     reads = METHODS[run.model].reads
+    if METHODS[run.model].ids:
+        return _load_ids(config, run, rows, device)
     if reads == "hidden" and not run.settings.cached:
         return _load_frozen(config, run, rows, device)
     loaders = {"hidden": _load_hidden, "final": _load_final, "inputs": _load_inputs}
@@ -48,12 +52,12 @@ def load_source(config: Config, run: Run, sequences: Sequences, device: torch.de
 
 
 def _modalities(run: Run) -> tuple[str, ...]:
-    return tuple(CHANNELS[source.channel] for source in run.inputs)
+    return tuple(CHANNELS[source.channel] for source in run.features)
 
 
 def kept_of_towers(run: Run, depths: Sequence[int]) -> list[tuple[int, ...]]:
     """The hidden states that feed each tower of a run, whose backbones have so many blocks. Raises ConfigError."""
-    names = [f"{source.channel}@{source.backbone}" for source in run.inputs]
+    names = [f"{source.channel}@{source.backbone}" for source in run.features]
     return tower_layers(depths, run.settings.layers, run.settings.blocks, names)
 
 
@@ -104,9 +108,27 @@ def _fill(
 
 
 def _load_final(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    stores = [_hidden_states(config, run, source) for source in run.inputs]
-    finals = [torch.from_numpy(store.read_final(rows)).to(device) for store in stores]
+    finals = [torch.from_numpy(feature).to(device) for feature in frozen_features(config, run, rows)]
     return FinalSource(finals), Shape(_modalities(run), tuple(f.shape[1] for f in finals), layers=1)
+
+
+def frozen_features(config: Config, run: Run, rows: np.ndarray) -> list[np.ndarray]:
+    """What each channel's backbone makes of the items in `rows`, [n, D_m] each: the final state, or `feature_layer`.
+
+    Raises ConfigError for a layer that a store does not keep.
+    """
+    layer = run.settings.feature_layer
+    stores = [_hidden_states(config, run, source) for source in run.features]
+    if layer == "final":
+        return [store.read_final(rows) for store in stores]
+    return [store.read_layers([int(layer)], rows)[:, 0] for store in stores]
+
+
+def _load_ids(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
+    if not run.features:
+        return IdSource(len(rows)), Shape((), (), layers=1, items=len(rows))
+    source, shape = _load_final(config, run, rows, device)
+    return IdSource(len(rows), source), replace(shape, items=len(rows))
 
 
 def _inputs_and_backbone(

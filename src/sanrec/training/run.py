@@ -22,7 +22,6 @@ from sanrec.data.split import Held, Sequences, log_popularity
 from sanrec.evaluation.metrics import metrics_from_ranks
 from sanrec.evaluation.ranking import rank_targets
 from sanrec.files import atomic, read_json, sha256, write_json
-from sanrec.methods import METHODS
 from sanrec.models.registry import POSITIONS, Recommender, trainable_parameters
 from sanrec.training.checkpoint import Progress, load_weights
 from sanrec.training.loading import load_source
@@ -143,9 +142,9 @@ def summary(
             "inputs": run.inputs_text,
             "variant": run.variant,
             "seed": run.seed,
-            "sources": [{"channel": s.channel, "backbone": s.backbone} for s in run.inputs],
+            "sources": [{"channel": s.channel, "backbone": s.backbone} for s in run.features],
         },
-        "settings": run.settings.model_dump(include=set(METHODS[run.model].valid_settings)),
+        "settings": run.settings.model_dump(include=artifacts.recorded_settings(run)),
         "seed": run.seed,
         "test": {**metrics_from_ranks(ranks["test"]), "users": sequences.user_count},
         "validation": {**metrics_from_ranks(ranks["validation"]), "users": sequences.user_count},
@@ -167,10 +166,10 @@ def run_fingerprint(config: Config, run: Run) -> str:
     """A digest of all that the run's numbers depend on: settings, data set, sources, step version, and input files."""
     parts = {
         "run": [run.dataset, run.model, run.inputs_text, run.seed],
-        "settings": run.settings.model_dump(mode="json", include=set(METHODS[run.model].valid_settings)),
+        "settings": run.settings.model_dump(mode="json", include=artifacts.recorded_settings(run)),
         "dataset": config.datasets[run.dataset].model_dump(mode="json", include={"corpus", "pairs"}),
         "version": STEPS["train"],
-        "sources": [[s.channel, s.backbone, config.backbones[s.backbone].pooling] for s in run.inputs],
+        "sources": [[s.channel, s.backbone, config.backbones[s.backbone].pooling] for s in run.features],
         "threads": config.threads.train,
         "needs": {path: sha256(path) for path in artifacts.run_needs(config, run)},
     }

@@ -134,6 +134,18 @@ class FinalSource:
         return [final.index_select(0, items - 1).float() for final in self.finals]
 
 
+class IdSource:
+    """Items by their number, for encoders that hold a vector of each; with the frozen features of a `FinalSource`."""
+
+    def __init__(self, items: int, features: FinalSource | None = None) -> None:
+        self.items, self.features = items, features
+        self.at_once = features.at_once if features else items
+
+    def gather(self, items: Tensor) -> Any:
+        """The very indices [n], or with features both: indices and one [n, D] per channel, in float32."""
+        return (items, self.features.gather(items)) if self.features else items
+
+
 class InputSource:
     """Model-ready integers of all items, turned into each backbone's keyword arguments when asked for."""
 
