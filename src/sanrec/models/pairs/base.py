@@ -1,0 +1,102 @@
+"""What all recommenders on pairs share, and those whose score is a product of a user's and an item's vector.
+
+Shapes: U users, I items, B users or interactions of a batch, E recommender width.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sanrec.config import Settings
+from sanrec.models.pairs.graph import Interactions
+from sanrec.models.pairs.losses import bpr_loss, in_batch_softmax
+from sanrec.models.pairs.sparse import SparseMatrix
+
+
+class PairModel(nn.Module):
+    """A recommender of numbered users and items, trained on interactions with one sampled item each."""
+
+    def start_epoch(self) -> None:
+        """Draw what is drawn anew in each epoch, by torch's global generator; by default nothing."""
+
+    def loss(self, users_B: Tensor, positives_B: Tensor, negatives_B: Tensor) -> Tensor:
+        """The whole loss of a batch, regularisation included."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Compute once what scoring any users needs; called in evaluation mode. By default nothing."""
+
+    def score(self, users_B: Tensor) -> Tensor:
+        """Scores [B, I] of all items for some users, without gradient."""
+        raise NotImplementedError
+
+
+class VectorModel(PairModel):
+    """A score is the product of the user's final vector and the item's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._final: tuple[Tensor, Tensor] | None = None
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """The final vectors of all users [U, E'] and items [I, E']."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> "VectorModel":
+        """Set the mode; vectors kept for scoring are dropped, for training changes them."""
+        self._final = None
+        return super().train(mode)
+
+    @torch.no_grad()
+    def prepare(self) -> None:
+        """Keep the final vectors."""
+        self._final = self.vectors()
+
+    @torch.no_grad()
+    def score(self, users_B: Tensor) -> Tensor:
+        """Scores [B, I]."""
+        users_UE, items_IE = self._final or self.vectors()
+        return users_UE[users_B] @ items_IE.T
+
+
+def embeddings(count: int, width: int) -> nn.Parameter:
+    """Learned vectors [count, width], Xavier-uniform as the papers start them."""
+    return nn.Parameter(nn.init.xavier_uniform_(torch.empty(count, width)))
+
+
+def linear(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
+    """A linear map with Xavier-normal weights and no offset at the start."""
+    layer = nn.Linear(inputs, outputs, bias)
+    nn.init.xavier_normal_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def rows(vectors: Tensor, places_B: Tensor) -> Tensor:
+    """The vectors [B, E] at some places of [n, E]: an embedding look-up, whose gradient is the fastest of them."""
+    return functional.embedding(places_B, vectors)
+
+
+def propagate(adjacency: SparseMatrix, x_nE: Tensor, layers: int) -> Tensor:
+    """The mean of x, Ax, A²x … up to so many layers: light graph convolution (LightGCN, Eq. 3, 4 and 6)."""
+    total = x_nE
+    for _ in range(layers):
+        x_nE = adjacency(x_nE)
+        total = total + x_nE
+    return total / (layers + 1)
+
+
+class RankingLoss(nn.Module):
+    """The ranking loss that a method's `pair_loss` names, from scores computed by two functions."""
+
+    def __init__(self, graph: Interactions, settings: Settings) -> None:
+        super().__init__()
+        self.kind = settings.pair_loss
+        self.register_buffer("log_popularity", graph.log_popularity, persistent=False)
+
+    def forward(self, user_BE: Tensor, positive_BE: Tensor, negative_BE: Tensor, positives_B: Tensor) -> Tensor:
+        """Of vectors whose product is the score."""
+        if self.kind == "softmax":
+            return in_batch_softmax(user_BE @ positive_BE.T, positives_B, self.log_popularity)
+        return bpr_loss((user_BE * positive_BE).sum(1), (user_BE * negative_BE).sum(1))

@@ -1,0 +1,85 @@
+"""MMGCN: graph convolution per channel, joined by the ids (Wei et al. 2019, ACM MM).
+
+Shapes: U users, I items, B interactions, D width of a channel's features, E width, G = U + I nodes.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sanrec.config import Settings
+from sanrec.models.pairs.base import VectorModel, embeddings, linear, rows
+from sanrec.models.pairs.graph import Interactions
+from sanrec.models.pairs.losses import bpr_loss, half_squares
+from sanrec.models.pairs.sparse import SparseMatrix
+
+
+class Layer(nn.Module):
+    """h' = f(W_3 h + ĥ), h = f(mean over neighbours of W_1 x), ĥ = f(W_2 x + b) + id; f LeakyReLU (Eq. 1, 4 and 6).
+
+    The element-wise combination, without the neighbours' bias, as the published code has it.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.neighbours = linear(width, width, bias=False)
+        self.own, self.joint = linear(width, width), linear(width, width)
+
+    def forward(self, averaging: SparseMatrix, x_GE: Tensor, ids_GE: Tensor) -> Tensor:
+        """[G, E] to [G, E]."""
+        around = functional.leaky_relu(averaging(self.neighbours(x_GE)))
+        own = functional.leaky_relu(self.own(x_GE)) + ids_GE
+        return functional.leaky_relu(self.joint(around) + own)
+
+
+class Channel(nn.Module):
+    """One channel's graph: users start from a learned preference, items from their projected features."""
+
+    def __init__(self, users: int, features_ID: Tensor | None, items: int, width: int, layers: int) -> None:
+        super().__init__()
+        self.preference = embeddings(users, width)
+        if features_ID is None:
+            self.learned, self.projection = embeddings(items, width), None
+        else:
+            self.register_buffer("features", features_ID, persistent=False)
+            self.projection = linear(features_ID.shape[1], width)
+        self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
+
+    def forward(self, averaging: SparseMatrix, ids_GE: Tensor) -> Tensor:
+        """The channel's vectors of all nodes [G, E], from unit vectors at the start."""
+        items = self.learned if self.projection is None else self.projection(self.features)
+        x = functional.normalize(torch.cat([self.preference, items]))
+        for layer in self.layers:
+            x = layer(averaging, x, ids_GE)
+        return x
+
+
+class MMGCN(VectorModel):
+    """The final vectors are the channels' sums (Eq. 8); without features, one channel of learned item vectors."""
+
+    def __init__(self, graph: Interactions, features: Sequence[Tensor], settings: Settings) -> None:
+        super().__init__()
+        width, self.user_count = settings.recommender_width, graph.users
+        self.ids = embeddings(graph.users + graph.items, width)
+        self.averaging = graph.averaging()
+        self.channels = nn.ModuleList(
+            Channel(graph.users, channel, graph.items, width, settings.graph_layers) for channel in features or [None]
+        )
+        self.regularization = settings.regularization
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """The sums over channels, of users [U, E] and items [I, E]."""
+        nodes = sum(channel(self.averaging, self.ids) for channel in self.channels)
+        return nodes.split([self.user_count, len(nodes) - self.user_count])
+
+    def loss(self, users_B: Tensor, positives_B: Tensor, negatives_B: Tensor) -> Tensor:
+        """BPR with the squared lengths of the batch's ids and preferences (Eq. 9)."""
+        users, items = self.vectors()
+        user, positive, negative = rows(users, users_B), rows(items, positives_B), rows(items, negatives_B)
+        ranking = bpr_loss((user * positive).sum(1), (user * negative).sum(1))
+        places = users_B, positives_B + self.user_count, negatives_B + self.user_count
+        learned = [rows(self.ids, place) for place in places]
+        learned += [rows(channel.preference, users_B) for channel in self.channels]
+        return ranking + self.regularization * half_squares(*learned)
