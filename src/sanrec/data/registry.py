@@ -38,6 +38,15 @@ DEMO_SETTINGS = {
 TUNING = ("full", "adapter", "lora", "bitfit")
 EMBEDDED = {model: {"batch_size": 64} for model in TUNING}
 
+# As MicroLens publishes its baselines on MicroLens-100K (arXiv 2309.15379); of YouTube it prints no settings, so it has
+# those of GRU4Rec.
+MICROLENS_IDS = {
+    "sasrec": {"recommender_width": 2048, "learning_rate": 1e-5},
+    "gru4rec": {"recommender_width": 2048, "learning_rate": 1e-4},
+    "nextitnet": {"recommender_width": 2048, "learning_rate": 1e-3, "batch_size": 64},
+    "youtube": {"recommender_width": 2048, "learning_rate": 1e-4},
+}
+
 # All of the demo's items are in every batch, and the backbones read them anew in each step: the price of an epoch goes
 # by its steps. Three of them, on both data sets.
 DEMO_EMBEDDED = {model: {"batch_size": 1024} for model in TUNING}
@@ -142,14 +151,19 @@ DATASETS = {
         corpus="microlens",
         pairs="MicroLens-100k_pairs.tsv",
         backbones=PAPER_BACKBONES,
-        settings={"all": {"batch_size": 512}, **EMBEDDED, "iisan-e": {"adapter_width": 1024}},
+        settings={"all": {"batch_size": 512}, **EMBEDDED, **MICROLENS_IDS, "iisan-e": {"adapter_width": 1024}},
     ),
     "microlens-50k": Dataset(
         title="MicroLens-50K",
         corpus="microlens",
         pairs="MicroLens-50k_pairs.tsv",
         backbones=PAPER_BACKBONES,
-        settings={"all": {"batch_size": 512, "top_k": 3}, **EMBEDDED, "iisan-e": {"adapter_width": 1024}},
+        settings={
+            "all": {"batch_size": 512, "top_k": 3},
+            **EMBEDDED,
+            **MICROLENS_IDS,
+            "iisan-e": {"adapter_width": 1024},
+        },
     ),
     "scientific": Dataset(
         title="Scientific",
