@@ -327,6 +327,15 @@ def run(
         what = "trains on ids" if spec.ids else "reads no ids"
         hint = f": write '{right}'" if right else ""
         raise ConfigError(f"{spec.title} {what}, so not on inputs '{inputs_text}'{hint}")
+    if spec.trains == "sequences" and config.datasets[dataset].split == "given":
+        raise ConfigError(
+            f"{spec.title} reads what a user took in its order, and the given split of data set '{dataset}' has none: "
+            "methods that train on pairs can be run on it"
+        )
+    if spec.reads != "final" and (made := [s for s in features if config.backbones[s.backbone].source == "features"]):
+        raise ConfigError(
+            f"{spec.title} reads layers or media, but '{made[0].backbone}' is ready-made features: one vector per item"
+        )
     fewest, most = spec.fewest_channels, spec.most_channels
     if len(features) < fewest or (most is not None and len(features) > most):
         number = f"exactly {fewest}" if fewest == most else f"at least {fewest}"

@@ -67,7 +67,7 @@ class Settings(Frozen):
     """Whether each kept layer's hidden states lose their mean over the items and are scaled to unit spread; not in the
     papers."""
     feature_layer: str = Field("final", pattern=r"^(final|0|[1-9]\d*)$")
-    """Which frozen vector of an item is its feature: the final state, or a stored layer's (0: embeddings), by number."""
+    """Which frozen vector of an item is its feature: `final`, or the state of a stored layer (0: embeddings)."""
     lora_rank: Count = 512
     """Rank r of LoRA; its alpha equals it."""
     recommender_width: Count = 64

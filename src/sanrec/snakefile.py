@@ -104,7 +104,7 @@ def media_listing(config: Config, corpus: str) -> str:
 def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, str | list[str]]:
     """What extraction (of hidden states or of model-ready inputs) reads, checked for sense.
 
-    Ready-made features are read from their file, which is an input where it is there; else the step says what is missing.
+    Ready-made features are read from their file, an input where it is there; else the step says what is missing.
     """
     config.find("corpus", corpus)
     if channel not in CHANNELS:
@@ -195,7 +195,9 @@ def run_settings(config: Config, wildcards: Any) -> str:
     """The settings that matter to the run: a changed default of the data set retrains what it touches."""
     this = run_of(config, wildcards)
     pooling = [config.backbones[source.backbone].pooling for source in this.features]
-    return f"{this.settings.model_dump_json(include=artifacts.recorded_settings(this))} {pooling}"
+    watched = config.datasets[this.dataset].watched
+    more = "" if watched == "HR@10" else f" {watched}"
+    return f"{this.settings.model_dump_json(include=artifacts.recorded_settings(this))} {pooling}{more}"
 
 
 def tuning_methods() -> list[str]:

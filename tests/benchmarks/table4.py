@@ -37,7 +37,7 @@ from sanrec.training.batches import make_batch
 from sanrec.training.efficiency import measure
 from sanrec.training.loading import FROZEN_BATCHES
 from sanrec.training.machine import reset_peak_memory
-from sanrec.training.run import training_windows
+from sanrec.training.sequences import training_windows
 from sanrec.training.sources import FrozenBackbone, HiddenSource, InputSource, ItemSource, UncachedSource
 from tests.benchmarks.synthetic import random_inputs, synthetic_sequences
 

@@ -23,7 +23,7 @@ from sanrec.training.checkpoint import trained_weights
 from sanrec.training.efficiency import libraries, measure, measure_efficiency, measure_run
 from sanrec.training.loop import adam, train_epoch
 from sanrec.training.machine import peak_memory
-from sanrec.training.run import training_windows, untrained
+from sanrec.training.sequences import training_windows, untrained
 
 CPU = torch.device("cpu")
 

@@ -21,7 +21,8 @@ from sanrec.load import load_config
 from sanrec.training import information
 from sanrec.training.checkpoint import load_weights
 from sanrec.training.information import last_outputs, measure_information, tower_names, used_items
-from sanrec.training.run import train_run, untrained
+from sanrec.training.run import train_run
+from sanrec.training.sequences import untrained
 
 CPU = torch.device("cpu")
 WITHOUT_TITLE, WITHOUT_COVER = 3, 5  # rows, as the folder's maker has it

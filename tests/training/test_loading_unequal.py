@@ -23,7 +23,8 @@ from sanrec.training.count import count_parameters, planned_shape
 from sanrec.training.information import last_outputs
 from sanrec.training.loading import load_source
 from sanrec.training.loop import adam, training_loss
-from sanrec.training.run import train_run, training_windows, untrained
+from sanrec.training.run import train_run
+from sanrec.training.sequences import training_windows, untrained
 from sanrec.training.sources import HiddenSource, UncachedSource, UnequalHiddenSource, standardized
 
 CPU = torch.device("cpu")

@@ -14,7 +14,8 @@ from sanrec.models.registry import trainable_parameters
 from sanrec.training.batches import epoch_batches
 from sanrec.training.loading import load_source
 from sanrec.training.loop import adam, autocast, training_loss
-from sanrec.training.run import train_run, training_windows, untrained
+from sanrec.training.run import train_run
+from sanrec.training.sequences import training_windows, untrained
 from sanrec.training.sources import HiddenSource, UncachedSource
 
 CPU = torch.device("cpu")

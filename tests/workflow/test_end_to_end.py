@@ -17,7 +17,7 @@ from sanrec.backbones.pooling import pool_final
 from sanrec.data.interactions import load_sequences
 from sanrec.files import read_json
 from sanrec.load import load_config
-from sanrec.training.run import load_source
+from sanrec.training.loading import load_source
 
 ROOT = Path(__file__).parents[2]
 SHORT = {"adapter_width": 8, "lora_rank": 4, "batch_size": 64, "max_epochs": 2, "patience": 2}

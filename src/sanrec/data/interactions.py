@@ -163,7 +163,7 @@ def load_sequences(path: str | Path) -> Sequences:
 
 
 def _in_order(table: pa.Table, offsets: np.ndarray, splits: np.ndarray, given: bool) -> bool:
-    """Whether users, positions, items and splits of a table of interactions stand as `interaction_table` writes them."""
+    """Whether users, positions, items and splits of a table stand as `interaction_table` or `given_table` has them."""
     user_index, position, items, item_row = (
         table[name].to_numpy() for name in ("user_index", "position", "item_index", "item_row")
     )

@@ -74,8 +74,8 @@ class Sequences:
     def history(self, split: Held, users: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """All that a user took before the target, to be masked in the ranking: items, and offsets [users + 1].
 
-        The first n - 2 items for validation, the first n - 1 for test, not cut to any input length; of a given split the
-        training items for validation, and for test those of validation too. User k of `users` has
+        The first n - 2 items for validation, the first n - 1 for test, not cut to any input length; of a given split
+        the training items for validation, and for test those of validation too. User k of `users` has
         items[offsets[k]:offsets[k + 1]]; an item that was taken twice stands there twice.
         """
         return self._between(self._starts(users), self._held_from(split, users))
@@ -85,7 +85,10 @@ class Sequences:
         return self._between(self._starts(users), self._held_from("validation", users))
 
     def targets(self, split: Held, users: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """What is held out for the split: items, and offsets [users + 1]; one per user, or any number in a given split."""
+        """What is held out for the split: items, and offsets [users + 1].
+
+        One per user; of a given split any number.
+        """
         ends = self._held_from("test", users) if split == "validation" else self._ends(users)
         return self._between(self._held_from(split, users), ends)
 

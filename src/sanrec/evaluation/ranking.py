@@ -1,10 +1,12 @@
-"""The rank of each user's target among all items.
+"""The ranks of users' targets among all items.
 
-    U users   I items   E recommender width   S history positions
+    U users   T targets of all users   I items   E recommender width   S history positions   B users scored at once
 
 Full ranking, after the protocol of CROSSAN (arXiv 2504.10307, section 5: "evaluated against the entire set of
 items") and of the published IISAN code: a user's own history is masked, also where it holds the target.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -12,6 +14,8 @@ from torch import Tensor
 from sanrec.errors import SanrecError
 
 SCORES = 2**22  # scores held at once where no chunk is given: 16 MiB at float32, which stays near the processor
+Lists = tuple[Tensor, Tensor]
+"""A list of items per user: offsets [U + 1] and items [n]; user u has items[offsets[u]:offsets[u + 1]]."""
 
 
 @torch.no_grad()
@@ -19,7 +23,7 @@ def rank_targets(
     user_states: Tensor,
     item_vectors: Tensor,
     targets: Tensor,
-    histories: Tensor | tuple[Tensor, Tensor],
+    histories: Tensor | Lists,
     chunk: int | None = None,
 ) -> Tensor:
     """Rank each user's target among all items by the inner product with the user's state.
@@ -33,40 +37,111 @@ def rank_targets(
         chunk: users scored at once; by default as many as keep the scores within `SCORES`.
 
     Returns:
-        [U] int32 on the CPU: the number of unmasked items that score at least what the target does, itself included.
-        So the best rank is 1 and a target counts behind every item of the same score. 0 where the user's own history
-        holds the target, which then cannot be hit.
+        [U] int32 on the CPU: see `rank_scored`.
 
     Raises:
         SanrecError: a score is not finite.
         ValueError: shapes or indices that do not fit each other.
     """
-    device, users, items = item_vectors.device, len(user_states), len(item_vectors) - 1
+    users, items = len(user_states), len(item_vectors) - 1
+    if items < 1 or user_states.shape[1:] != item_vectors.shape[1:]:
+        raise ValueError(f"cannot score items {tuple(item_vectors.shape)} for users {tuple(user_states.shape)}")
+    device = item_vectors.device
     targets = torch.as_tensor(targets, device=device).long()
     offsets, seen = _compressed(histories, device)
-    _check(user_states, item_vectors, targets, offsets, seen)
+    if targets.shape != (users,) or offsets.shape != (users + 1,):
+        raise ValueError(f"{users} users, but {len(targets)} targets and {len(offsets) - 1} histories")
+    exact = torch.promote_types(item_vectors.dtype, torch.float32)  # half precision would make ties of its own
+    columns = item_vectors[1:].to(exact).T
+
+    def score(first: int, last: int) -> Tensor:
+        return user_states[first:last].to(device, exact) @ columns
+
+    one_each = torch.arange(users + 1, device=device), targets
+    return rank_scored(score, items, one_each, (offsets, seen), chunk)
+
+
+@torch.no_grad()
+def rank_scored(
+    score: Callable[[int, int], Tensor], items: int, targets: Lists, histories: Lists, chunk: int | None = None
+) -> Tensor:
+    """Rank every user's targets among all items by given scores.
+
+    Args:
+        score: from a range of users, first and last + 1, to the scores [B, I] of items 1 to I, newly made: they are
+            changed here.
+        items: I.
+        targets: (offsets [U + 1], items [T]), any number per user, item indices from 1 to I, none twice for a user.
+        histories: (offsets [U + 1], items [n]), the items that each user is not to be shown again.
+        chunk: users scored at once; by default as many as keep the scores within `SCORES`.
+
+    Returns:
+        [T] int32 on the CPU: the number of unmasked items that score at least what the target does, itself included.
+        So the best rank is 1 and a target counts behind every item of the same score; of a user's targets with the same
+        score the first counts before the second, so that no two have one rank. 0 where the user's own history holds
+        the target, which then cannot be hit.
+
+    Raises:
+        SanrecError: a score is not finite.
+        ValueError: shapes or indices that do not fit each other.
+    """
+    (held, wanted), (offsets, seen) = ([torch.as_tensor(part).long() for part in pair] for pair in (targets, histories))
+    users = len(held) - 1
+    _check(held, wanted, "targets", "target", users, items)
+    _check(offsets, seen, "histories", "item of a history", users, items)
     if chunk is None:
         chunk = max(1, SCORES // items)
     elif chunk < 1:
         raise ValueError(f"chunk is a number of users from 1, not {chunk}")
-    exact = torch.promote_types(item_vectors.dtype, torch.float32)  # half precision would make ties of its own
-    columns = item_vectors[1:].to(exact).T
-    ranks = torch.empty(users, dtype=torch.int32)
+    ranks = torch.empty(len(wanted), dtype=torch.int32)
     for first in range(0, users, chunk):
         last = min(first + chunk, users)
-        scores = user_states[first:last].to(device, exact) @ columns  # [chunk, I]
+        scores = score(first, last)
+        if scores.shape != (last - first, items):
+            raise ValueError(f"scores of {last - first} users for {items} items cannot be {tuple(scores.shape)}")
         _check_finite(scores, first)
-        begin = offsets[first : last + 1]
-        rows = torch.repeat_interleave(torch.arange(last - first, device=device), begin.diff())
-        scores[rows, seen[begin[0] : begin[-1]] - 1] = -torch.inf
-        # the target's score is read from the same product, so that it equals itself to the last bit
-        own = scores.gather(1, targets[first:last, None] - 1)
-        rank = (scores >= own).sum(dim=1, dtype=torch.int32)
-        ranks[first:last] = rank.masked_fill(own[:, 0] == -torch.inf, 0).cpu()
+        rows, masked = _of_users(offsets, seen, first, last, scores.device)
+        scores[rows, masked - 1] = -torch.inf
+        rows, columns = _of_users(held, wanted, first, last, scores.device)
+        # a target's score is read from the same product, so that it equals itself to the last bit
+        own = scores[rows, columns - 1]
+        rank = _counts(scores, rows, own) - _tied_later(rows, own)
+        ranks[held[first] : held[last]] = rank.masked_fill(own == -torch.inf, 0).to(torch.int32).cpu()
     return ranks
 
 
-def _compressed(histories: Tensor | tuple[Tensor, Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+def _of_users(offsets: Tensor, items: Tensor, first: int, last: int, device: torch.device) -> Lists:
+    """The rows, from 0, and items of the lists of users `first` to before `last`."""
+    begin = offsets[first : last + 1]
+    rows = torch.repeat_interleave(torch.arange(last - first, device=begin.device), begin.diff())
+    return rows.to(device), items[begin[0] : begin[-1]].to(device)
+
+
+def _counts(scores: Tensor, rows: Tensor, own: Tensor) -> Tensor:
+    """How many scores of each target's row reach its own; T x I scores are never held at once beyond `SCORES`."""
+    if len(rows) == len(scores) and bool((rows == torch.arange(len(rows), device=rows.device)).all()):
+        return (scores >= own[:, None]).sum(dim=1)  # one target each: no copy of the rows
+    step = max(1, SCORES // scores.shape[1])
+    parts = [
+        (scores[some] >= mine[:, None]).sum(dim=1) for some, mine in zip(rows.split(step), own.split(step), strict=True)
+    ]
+    return torch.cat(parts) if parts else rows
+
+
+def _tied_later(rows: Tensor, own: Tensor) -> Tensor:
+    """How many targets of the same user and score stand after each target [T]."""
+    if bool((rows.diff() > 0).all()):  # one each
+        return torch.zeros_like(rows)
+    pairs = torch.stack([rows.to(torch.float64), own.to(torch.float64)], 1)
+    _, kind, size = pairs.unique(dim=0, return_inverse=True, return_counts=True)
+    order = kind.argsort(stable=True)  # equals stand together, in their order
+    begins = size.cumsum(0) - size
+    place = torch.empty_like(rows)
+    place[order] = torch.arange(len(rows), device=rows.device) - begins[kind[order]]
+    return size[kind] - 1 - place
+
+
+def _compressed(histories: Tensor | Lists, device: torch.device) -> Lists:
     """Histories as (offsets [U + 1], items [n]); the zeros that pad a matrix are left out."""
     if isinstance(histories, tuple):
         offsets, items = (torch.as_tensor(part, device=device).long() for part in histories)
@@ -78,19 +153,15 @@ def _compressed(histories: Tensor | tuple[Tensor, Tensor], device: torch.device)
     return offsets, matrix[real]
 
 
-def _check(user_states: Tensor, item_vectors: Tensor, targets: Tensor, offsets: Tensor, seen: Tensor) -> None:
+def _check(offsets: Tensor, listed: Tensor, what: str, name: str, users: int, items: int) -> None:
     """Shapes and indices that do not fit are the caller's mistake."""
-    users, items = len(user_states), len(item_vectors) - 1
-    if items < 1 or user_states.shape[1:] != item_vectors.shape[1:]:
-        raise ValueError(f"cannot score items {tuple(item_vectors.shape)} for users {tuple(user_states.shape)}")
-    if targets.shape != (users,) or offsets.shape != (users + 1,):
-        raise ValueError(f"{users} users, but {len(targets)} targets and {len(offsets) - 1} histories")
-    if offsets[0] != 0 or offsets[-1] != len(seen) or bool((offsets.diff() < 0).any()):
-        raise ValueError("offsets of histories must rise from 0 to the number of items in them")
-    for name, index in (("target", targets), ("item of a history", seen)):
-        wrong = index[(index < 1) | (index > items)]
-        if len(wrong):
-            raise ValueError(f"{name} {int(wrong[0])} is none of the items 1 to {items}")
+    if offsets.shape != (users + 1,):
+        raise ValueError(f"{users} users, but {len(offsets) - 1} {what}")
+    if offsets[0] != 0 or offsets[-1] != len(listed) or bool((offsets.diff() < 0).any()):
+        raise ValueError(f"offsets of {what} must rise from 0 to the number of items in them")
+    wrong = listed[(listed < 1) | (listed > items)]
+    if len(wrong):
+        raise ValueError(f"{name} {int(wrong[0])} is none of the items 1 to {items}")
 
 
 def _check_finite(scores: Tensor, first: int) -> None:

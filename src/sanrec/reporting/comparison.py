@@ -79,12 +79,12 @@ def _measure(config: Config, table: TableSpec, name: str, title: str, cells: Cel
     aligned = read_aligned_ranks(every, root)
     ranks = dict(zip(every, aligned.values, strict=True))
     for folder in every:
-        check_agreement(results.loc[folder], ranks[folder], folder)
+        check_agreement(results.loc[folder], ranks[folder], folder, aligned.owners)
     for metric in table.metrics:
         place = (title, metric)
         means = _summarise(table, place, {label: results.loc[some, metric] for label, some in folders.items()}, cells)
         values = {
-            label: mean_over_seeds([per_user(ranks[folder], metric) for folder in some])
+            label: mean_over_seeds([per_user(ranks[folder], metric, aligned.owners) for folder in some])
             for label, some in folders.items()
         }
         _test(table, place, means, values, cells)

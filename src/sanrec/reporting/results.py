@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from sanrec import artifacts
 from sanrec.artifacts import Run
 from sanrec.errors import DataError
-from sanrec.evaluation.metrics import METRICS, metrics_from_ranks
+from sanrec.evaluation.metrics import METRICS, RECALLS, metrics_from_ranks
 from sanrec.files import read_json
 from sanrec.reporting.specs import COSTS
 
@@ -24,10 +24,15 @@ AGREE = 1e-6  # how far a metric may lie from what the run's ranks give: roundin
 
 @dataclass(frozen=True)
 class Ranks:
-    """Ranks of one split: `users` [U] original ids, `values` [runs, U] int32, the same users in every run."""
+    """Ranks of one split, the same targets in every run.
+
+    `users` [U] are original ids, `values` [runs, T] int32, and `owners` [T] the users' numbers, None where each user
+    has one target, in the order of `users`.
+    """
 
     users: tuple[str, ...]
     values: NDArray[np.int32]
+    owners: NDArray[np.intp] | None = None
 
 
 def read_statistics(path: str | Path) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def read_metrics(folder: str | Path, splits: Sequence[str] = ("test",)) -> dict[
         found = values.get(split)
         if not isinstance(found, Mapping):
             raise DataError(f"{path}: holds no metrics of the {split} split under '{split}'. {_remake(path)}")
-        for metric in METRICS:
+        for metric in (*METRICS, *(RECALLS if found.keys() & set(RECALLS) else ())):
             value = found.get(metric)
             number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if not number or not 0 <= value <= 1:
@@ -64,12 +69,16 @@ def read_metrics(folder: str | Path, splits: Sequence[str] = ("test",)) -> dict[
 
 
 def read_ranks(folder: str | Path, split: str = "test") -> pd.Series:
-    """A run's ranks of one split: int32, by user id, in the order of the file. Raises DataError, naming the file."""
+    """A run's ranks of one split: int32, by user id, in the order of the file. Raises DataError, naming the file.
+
+    A user stands more than once where the file has a column `target`: once per target.
+    """
     path = Path(folder) / "ranks.parquet"
     if not path.is_file():
         raise DataError(f"{path}: no such file. {_remake(path)}")
     try:
-        frame = pd.read_parquet(path, columns=["user", "split", "rank"], filters=[("split", "==", split)])
+        frame = pd.read_parquet(path, filters=[("split", "==", split)])
+        frame = frame[["user", "rank", *(["target"] if "target" in frame else [])]]
     except Exception as error:  # pyarrow raises many kinds for a file that is no parquet or lacks a column
         raise DataError(f"{path}: cannot be read as ranks: {error}. {_remake(path)}") from None
     if frame.empty:
@@ -77,8 +86,8 @@ def read_ranks(folder: str | Path, split: str = "test") -> pd.Series:
     ranks = pd.Series(frame["rank"].to_numpy(), index=pd.Index(frame["user"].astype(str), name="user"), name="rank")
     if not pd.api.types.is_integer_dtype(ranks) or (ranks < 0).any():
         raise DataError(f"{path}: a rank is a whole number from 0. {_remake(path)}")
-    if ranks.index.has_duplicates:
-        user = ranks.index[ranks.index.duplicated()][0]
+    if len(again := np.flatnonzero(frame.duplicated([name for name in frame if name != "rank"]))):
+        user = ranks.index[again[0]]
         raise DataError(f"{path}: user '{user}' has more than one rank of split '{split}'. {_remake(path)}")
     return ranks.astype(np.int32)
 
@@ -132,10 +141,16 @@ def read_costs(dataset: str, machine: str, runs: Iterable[Run], root: str | Path
 
 
 def read_runs(folders: Iterable[str | Path], root: str | Path = ".") -> pd.DataFrame:
-    """The test metrics of runs: one row per folder (the index, as given), columns `seed` and `METRICS`."""
+    """The test metrics of runs: one row per folder (the index, as given), columns `seed`, `METRICS` and `RECALLS`.
+
+    Where users have one target each, Recall is HR.
+    """
     records = {str(folder): read_metrics(Path(root) / folder) for folder in folders}
-    rows = [{"seed": values["seed"], **{m: float(values["test"][m]) for m in METRICS}} for values in records.values()]
-    return pd.DataFrame(rows, index=pd.Index(records, name="folder", dtype=object), columns=["seed", *METRICS])
+    rows, metrics = [], (*METRICS, *RECALLS)
+    for values in records.values():
+        test = {recall: values["test"][recall.replace("Recall", "HR")] for recall in RECALLS} | values["test"]
+        rows.append({"seed": values["seed"], **{metric: float(test[metric]) for metric in metrics}})
+    return pd.DataFrame(rows, index=pd.Index(records, name="folder", dtype=object), columns=["seed", *metrics])
 
 
 def read_aligned_ranks(folders: Sequence[str | Path], root: str | Path = ".", split: str = "test") -> Ranks:
@@ -156,7 +171,10 @@ def read_aligned_ranks(folders: Sequence[str | Path], root: str | Path = ".", sp
         values.append(ranks.to_numpy())
     if first is None:
         raise DataError("no runs to compare")
-    return Ranks(tuple(first), np.stack(values))
+    if not first.has_duplicates:
+        return Ranks(tuple(first), np.stack(values))
+    owners, users = pd.factorize(first)
+    return Ranks(tuple(users), np.stack(values), owners)
 
 
 def read_information(path: str | Path, channels: Sequence[str]) -> dict[str, float]:
@@ -174,9 +192,11 @@ def read_information(path: str | Path, channels: Sequence[str]) -> dict[str, flo
     )
 
 
-def check_agreement(metrics: Mapping[str, Any], ranks: NDArray[np.int32], folder: str) -> None:
-    """Raise DataError where the test metrics of a run do not follow from its own ranks [U]."""
-    for name, expected in metrics_from_ranks(ranks).items():
+def check_agreement(
+    metrics: Mapping[str, Any], ranks: NDArray[np.int32], folder: str, owners: NDArray[np.intp] | None = None
+) -> None:
+    """Raise DataError where the test metrics of a run do not follow from its ranks [T], of `owners` as in `Ranks`."""
+    for name, expected in metrics_from_ranks(ranks, owners).items():
         if abs(expected - metrics[name]) > AGREE:
             raise DataError(
                 f"{folder}: metrics.json gives {name} = {metrics[name]:.6f}, but ranks.parquet gives {expected:.6f}: "

@@ -14,7 +14,7 @@ from sanrec.config import CHANNELS, Frozen, validate
 from sanrec.errors import ConfigError
 from sanrec.files import read_yaml
 
-Metric = Annotated[str, Field(pattern=r"^(HR|NDCG|MRR)@(5|10|20)$")]
+Metric = Annotated[str, Field(pattern=r"^(HR|NDCG|MRR|Recall)@(5|10|20)$")]
 INFORMATION = {"Mutual information": "eta_dv", "Mutual information (KSG)": "ksg"}  # columns, and the estimates' keys
 COSTS = {"TT": "seconds_per_epoch", "GM": "peak_memory_bytes", "TP": "trainable_parameters"}  # columns, and their keys
 Channel = Annotated[str, Field(pattern=f"^({'|'.join(CHANNELS)})$")]

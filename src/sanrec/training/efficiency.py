@@ -31,7 +31,7 @@ from sanrec.models.registry import Recommender, trainable_parameters
 from sanrec.progress import bar
 from sanrec.training.loop import adam, train_epoch
 from sanrec.training.machine import machine_name, peak_memory, reset_peak_memory, versions
-from sanrec.training.run import training_windows, untrained
+from sanrec.training.sequences import training_windows, untrained
 from sanrec.training.sources import ItemSource
 from sanrec.versions import STEPS
 

@@ -29,7 +29,8 @@ from sanrec.methods import METHODS
 from sanrec.models.registry import Recommender
 from sanrec.training.checkpoint import load_weights
 from sanrec.training.machine import versions
-from sanrec.training.run import run_fingerprint, untrained
+from sanrec.training.run import run_fingerprint
+from sanrec.training.sequences import untrained
 from sanrec.training.sources import ItemSource
 from sanrec.versions import STEPS
 

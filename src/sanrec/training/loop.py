@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from sanrec.config import Settings
@@ -108,9 +108,14 @@ def train_epoch(
         total += loss.detach()
     mean_loss = total.item() / steps  # waits for the device, so that the time is the whole epoch's
     seconds = time.perf_counter() - started
+    check_loss(mean_loss, epoch)
+    return mean_loss, seconds
+
+
+def check_loss(mean_loss: float, epoch: int) -> None:
+    """Raise SanrecError for a loss that is no number."""
     if not np.isfinite(mean_loss):
         raise SanrecError(f"the loss is {mean_loss} in epoch {epoch}: try a smaller learning rate")
-    return mean_loss, seconds
 
 
 def fit(
@@ -122,34 +127,76 @@ def fit(
     settings: Settings,
     seed: int,
     device: torch.device,
-    state_file: Path,
+    state_file: Path | None,
     fingerprint: str,
+    watched: str = "HR@10",
+    after_epoch: Callable[[Progress], None] | None = None,
 ) -> Progress:
-    """Train until validation HR@10 has not risen for `patience` epochs, and give the best epoch's weights.
+    """Train on sequences, and give the best epoch's weights (see `fit_epochs`, which explains the rest).
 
     `sequences` [U, S + 1] are left-padded training sequences, `log_popularity` [items + 1] those of training shares,
-    `validate` scores the model as it is. State is written after every epoch; a run that was killed goes on
-    from there and ends with the same weights as one that was not.
+    `validate` scores the model as it is.
     """
     optimizer = adam(model, settings)
-    progress = load_progress(state_file, model, optimizer, fingerprint) or Progress()
     log_p = torch.from_numpy(log_popularity).float().to(device)
+    return fit_epochs(
+        model,
+        optimizer,
+        lambda epoch: train_epoch(model, source, sequences, log_p, optimizer, settings, seed, epoch, device),
+        validate,
+        settings,
+        state_file,
+        fingerprint,
+        watched,
+        after_epoch,
+    )
+
+
+def fit_epochs(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    epoch_of: Callable[[int], tuple[float, float]],
+    validate: Callable[[], dict[str, float]],
+    settings: Settings,
+    state_file: Path | None,
+    fingerprint: str,
+    watched: str,
+    after_epoch: Callable[[Progress], None] | None = None,
+    save_seconds: float = 0.0,
+) -> Progress:
+    """Train until the `watched` validation metric has not risen for `patience` epochs; the best epoch's weights.
+
+    `epoch_of` trains one epoch, by its number from 1, and gives its loss and seconds; it depends on nothing but that
+    number and the weights. State is written after an epoch, where the last time is `save_seconds` ago; a run that was
+    killed goes on from there and ends with the same weights as one that was not. Without a `state_file` nothing is
+    written. `after_epoch` is called at the end of each; what it raises ends the training.
+    """
+    progress = (load_progress(state_file, model, optimizer, fingerprint) if state_file else None) or Progress()
+    saved = time.perf_counter()
     with bar(total=settings.max_epochs, initial=len(progress.epochs), unit="epoch", desc="training") as shown:
         while not stopped(progress, settings):
             epoch = len(progress.epochs) + 1
-            loss, seconds = train_epoch(model, source, sequences, log_p, optimizer, settings, seed, epoch, device)
+            loss, seconds = epoch_of(epoch)
             scores = validate()
             progress.epochs.append({"epoch": epoch, "loss": loss, "seconds": seconds, **scores})
-            if scores["HR@10"] > progress.best_score:
-                progress.best_score, progress.best_epoch = scores["HR@10"], epoch
+            if scores[watched] > progress.best_score:
+                progress.best_score, progress.best_epoch = scores[watched], epoch
                 progress.best_weights = trained_weights(model)
-            progress.peak_memory = max(progress.peak_memory, peak_memory(device))
-            save_progress(state_file, model, optimizer, progress, fingerprint)
-            shown.set_postfix(
-                loss=f"{loss:.4f}", HR10=f"{scores['HR@10']:.4f}", best=progress.best_epoch, refresh=False
-            )
+            progress.peak_memory = max(progress.peak_memory, peak_memory(model_device(model)))
+            if state_file and time.perf_counter() - saved >= save_seconds:
+                save_progress(state_file, model, optimizer, progress, fingerprint)
+                saved = time.perf_counter()
+            figures = {"loss": f"{loss:.4f}", watched: f"{scores[watched]:.4f}", "best": progress.best_epoch}
+            shown.set_postfix(figures, refresh=False)
             shown.update()
+            if after_epoch:
+                after_epoch(progress)
     return progress
+
+
+def model_device(model: nn.Module) -> torch.device:
+    """Where a model's parameters are."""
+    return next(model.parameters()).device
 
 
 def stopped(progress: Progress, settings: Settings) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save_file
@@ -18,18 +19,19 @@ from sanrec.artifacts import Run
 from sanrec.backbones.extract import chosen_device
 from sanrec.config import Config
 from sanrec.data.interactions import load_sequences
-from sanrec.data.split import Held, Sequences, log_popularity
+from sanrec.data.split import Held, Sequences
 from sanrec.evaluation.metrics import metrics_from_ranks
-from sanrec.evaluation.ranking import rank_targets
 from sanrec.files import atomic, read_json, sha256, write_json
-from sanrec.models.registry import POSITIONS, Recommender, trainable_parameters
+from sanrec.methods import METHODS
+from sanrec.models.registry import trainable_parameters
 from sanrec.training.checkpoint import Progress, load_weights
-from sanrec.training.loading import load_source
-from sanrec.training.loop import encode_histories, encode_items, fit, stopped
+from sanrec.training.loop import stopped
 from sanrec.training.machine import machine_name, reset_peak_memory, versions
-from sanrec.training.sources import ItemSource
+from sanrec.training.pairs import PairTraining, owners
+from sanrec.training.sequences import SequenceTraining
 from sanrec.versions import STEPS
 
+Training = SequenceTraining | PairTraining
 STATE_FILE = "training-state.safetensors"  # removed when the run is finished
 OUTPUTS = ("metrics.json", "ranks.parquet", "history.csv", "model.safetensors")
 
@@ -49,43 +51,31 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
     torch.set_num_threads(config.threads.train)
     device = chosen_device(config.device)
     sequences = load_sequences(artifacts.interactions(run.dataset))
-    source, model = untrained(config, run, sequences, device)
+    training = prepare_training(config, run, sequences, device)
     reset_peak_memory(device)
-    progress = fit(
-        model,
-        source,
-        training_windows(sequences),
-        log_popularity(sequences),
-        lambda: metrics_from_ranks(rank_split(model, source, sequences, run, "validation", device)),
-        run.settings,
-        run.seed,
-        device,
-        folder / STATE_FILE,
-        fingerprint,
-    )
-    load_weights(model, progress.best_weights)
-    ranks = {split: rank_split(model, source, sequences, run, split, device) for split in ("validation", "test")}
+    progress = training.fit(folder / STATE_FILE, fingerprint)
+    load_weights(training.model, progress.best_weights)
+    ranks: dict[Held, np.ndarray] = {split: training.rank(split) for split in ("validation", "test")}
     with atomic(folder / "model.safetensors") as temporary:
         # one key: safetensors writes several in an order that changes from process to process
         about = json.dumps({"run": run.folder, "fingerprint": fingerprint}, sort_keys=True)
         save_file(progress.best_weights, temporary, {"sanrec": about})
     with atomic(folder / "ranks.parquet") as temporary:
-        pq.write_table(rank_table(sequences, ranks), temporary)
+        pq.write_table(rank_table(sequences, ranks, artifacts.interactions(run.dataset)), temporary)
     with atomic(folder / "history.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(progress.epochs[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(progress.epochs)
-    metrics = summary(config, run, sequences, progress, ranks, model, device, fingerprint)
+    metrics = summary(config, run, sequences, progress, ranks, training.model, device, fingerprint)
     write_json(folder / "metrics.json", metrics)
     (folder / STATE_FILE).unlink(missing_ok=True)
     return metrics
 
 
-def untrained(config: Config, run: Run, sequences: Sequences, device: torch.device) -> tuple[ItemSource, Recommender]:
-    """The run's source of items, and its model with the starting weights that the seed gives."""
-    source, shape = load_source(config, run, sequences, device)
-    torch.manual_seed(run.seed)
-    return source, Recommender(run.model, shape, run.settings).to(device)
+def prepare_training(config: Config, run: Run, sequences: Sequences, device: torch.device) -> Training:
+    """The run's model and data, by the kind of training that its method has."""
+    kinds = {"sequences": SequenceTraining, "pairs": PairTraining}
+    return kinds[METHODS[run.model].trains](config, run, sequences, device)
 
 
 def finished_metrics(folder: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -96,29 +86,32 @@ def finished_metrics(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     return metrics if metrics.get("config_hash") == fingerprint else None
 
 
-def training_windows(sequences: Sequences) -> np.ndarray:
-    """Left-padded training sequences [users, POSITIONS + 1] of the users that have an input and a target in them."""
-    windows = sequences.training(max_length=POSITIONS)
-    return windows[(windows > 0).sum(1) >= 2]
+def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray], interactions: str | Path) -> pa.Table:
+    """Columns user (original id), split, rank; users in the data set's order.
+
+    With a given split, whose users may have several targets or none, also target, the item's original id, as it stands
+    in the table of `interactions`.
+    """
+    held = {split: owners(sequences, split) for split in ranks}
+    everyone = np.arange(sequences.user_count)
+    users = [sequences.users[everyone if of is None else of] for of in held.values()]
+    columns = {
+        "user": pa.array(np.concatenate(users), pa.string()),
+        "split": pa.array(np.repeat(list(ranks), [len(part) for part in users]), pa.string()),
+        "rank": np.concatenate(list(ranks.values())).astype(np.int32),
+    }
+    if sequences.given:
+        items = pq.read_table(interactions, columns=["item", "split"])
+        columns["target"] = pa.concat_arrays(
+            [items.filter(pc.equal(items["split"], split))["item"].combine_chunks() for split in ranks]
+        )
+    return pa.table(columns)
 
 
-def rank_split(
-    model: Recommender, source: ItemSource, sequences: Sequences, run: Run, split: Held, device: torch.device
-) -> np.ndarray:
-    """The rank [U] of each user's held-out item among all items, 0 where the user's history holds it."""
-    histories, targets = sequences.held_out(split, max_length=POSITIONS)
-    seen, offsets = sequences.history(split)
-    items = encode_items(model, source, run.settings, device)
-    states = encode_histories(model, items, histories, run.settings, device)
-    as_tensor = torch.from_numpy
-    return rank_targets(states, items, as_tensor(targets), (as_tensor(offsets), as_tensor(seen))).numpy()
-
-
-def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray]) -> pa.Table:
-    """Columns user (original id), split, rank; users in the data set's order."""
-    users = pa.array(np.tile(sequences.users, len(ranks)), pa.string())
-    splits = pa.array(np.repeat(list(ranks), sequences.user_count), pa.string())
-    return pa.table({"user": users, "split": splits, "rank": np.concatenate(list(ranks.values())).astype(np.int32)})
+def scores(sequences: Sequences, ranks: np.ndarray, split: Held) -> dict[str, float]:
+    """What metrics.json holds of a split: the metrics, and of how many users they are the mean."""
+    of = owners(sequences, split)
+    return {**metrics_from_ranks(ranks, of), "users": sequences.user_count if of is None else len(np.unique(of))}
 
 
 def summary(
@@ -146,8 +139,8 @@ def summary(
         },
         "settings": run.settings.model_dump(include=artifacts.recorded_settings(run)),
         "seed": run.seed,
-        "test": {**metrics_from_ranks(ranks["test"]), "users": sequences.user_count},
-        "validation": {**metrics_from_ranks(ranks["validation"]), "users": sequences.user_count},
+        "test": scores(sequences, ranks["test"], "test"),
+        "validation": scores(sequences, ranks["validation"], "validation"),
         "best_epoch": progress.best_epoch,
         "epochs": len(progress.epochs),
         "stopped_by": "patience" if ended else "max_epochs",
@@ -173,4 +166,6 @@ def run_fingerprint(config: Config, run: Run) -> str:
         "threads": config.threads.train,
         "needs": {path: sha256(path) for path in artifacts.run_needs(config, run)},
     }
+    if (watched := config.datasets[run.dataset].watched) != "HR@10":
+        parts["watched"] = watched
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
