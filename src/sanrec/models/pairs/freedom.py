@@ -33,7 +33,7 @@ def sampled_edges(graph: Interactions, dropped: float) -> Tensor:
 class FREEDOM(VectorModel):
     """Items: Ŝ^L q + the propagated vector; users: the propagated vector, over edges sampled anew each epoch.
 
-    Loss: BPR + λ Σ_m BPR with the item's vector replaced by W_m f_m + b_m (Eq. 10).
+    Loss: BPR + λ Σ_m BPR with the item's vector replaced by W_m f_m (Eq. 10); an offset would cancel.
     """
 
     def __init__(self, graph: Interactions, features: Sequence[Tensor], settings: Settings) -> None:
@@ -47,7 +47,7 @@ class FREEDOM(VectorModel):
         self.similar = similar_items(features, settings.neighbours, weights, binary=True)
         for m, channel in enumerate(features):
             self.register_buffer(f"features_{m}", channel, persistent=False)
-        self.projections = nn.ModuleList(linear(channel.shape[1], width) for channel in features)
+        self.projections = nn.ModuleList(linear(channel.shape[1], width, bias=False) for channel in features)
         self.layers, self.item_layers = settings.graph_layers, settings.item_graph_layers
         self.by_features = settings.contrastive_weight
 

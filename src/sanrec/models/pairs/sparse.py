@@ -12,8 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-EDGES_AT_ONCE = 16384  # their gathered vectors stay in a processor's cache
-
 
 class SparseMatrix(nn.Module):
     """A sparse matrix [R, C] whose positions do not change. It has no parameters; it moves between devices as a module.
@@ -32,8 +30,10 @@ class SparseMatrix(nn.Module):
             "values": values_N.float(),
             "order": forward,
             "starts": _starts(rows_N, shape[0]),
+            "across": cols_N[forward],
             "transposed_order": backward,
             "transposed_starts": _starts(cols_N, shape[1]),
+            "transposed_across": rows_N[backward],
         }.items():
             self.register_buffer(name, tensor, persistent=False)
         self._fixed: tuple[Tensor, Tensor] | None = None
@@ -55,13 +55,14 @@ class SparseMatrix(nn.Module):
         return self._fixed[transposed]
 
     def _compress(self, values_N: Tensor, transposed: bool) -> Tensor:
-        starts, order, across = self.starts, self.order, self.cols
         if transposed:
-            starts, order, across = self.transposed_starts, self.transposed_order, self.rows
+            starts, across, order = self.transposed_starts, self.transposed_across, self.transposed_order
+        else:
+            starts, across, order = self.starts, self.across, self.order
         shape = self.shape[::-1] if transposed else self.shape
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse")  # torch calls its CSR tensors a beta, once
-            return torch.sparse_csr_tensor(starts, across[order], values_N[order], shape, check_invariants=False)
+            return torch.sparse_csr_tensor(starts, across, values_N[order], shape, check_invariants=False)
 
     def dots(self, x_RE: Tensor, y_CE: Tensor) -> Tensor:
         """[N] the product of each entry's row vector and column vector, in the order of the positions given."""
@@ -120,5 +121,6 @@ class _Dots(torch.autograd.Function):
 
 
 def _dots(x_RE: Tensor, y_CE: Tensor, matrix: SparseMatrix) -> Tensor:
-    parts = zip(matrix.rows.split(EDGES_AT_ONCE), matrix.cols.split(EDGES_AT_ONCE), strict=True)
-    return torch.cat([(x_RE[rows] * y_CE[cols]).sum(1) for rows, cols in parts])
+    zeros = matrix.compressed(torch.zeros_like(matrix.values), False)
+    sorted_N = torch.sparse.sampled_addmm(zeros, x_RE.contiguous(), y_CE.contiguous().T, beta=0).values()
+    return torch.empty_like(sorted_N).index_copy_(0, matrix.order, sorted_N)
