@@ -7,6 +7,7 @@
     results/checkpoints/{backbone}.json                beside the folder it vouches for
     results/{dataset}/interactions.parquet             a data set, and its statistics.json
     results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/metrics.json
+    results/{dataset}/tuning/{model}/{inputs}.yaml     the best settings that a search found, and every trial beside it
     results/{dataset}/efficiency/{machine}.json        time, memory and parameters of Table 4's rows on one machine
 
 One run has one path: a setting equal to its default is never written, and inputs that are the data set's own are
@@ -16,6 +17,7 @@ letters. A path that says the same in another way is refused, naming the right o
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -121,6 +123,32 @@ def statistics(dataset: str) -> str:
 def popularity(dataset: str) -> str:
     """Path of the scores of popularity alone."""
     return f"{ROOT}/{dataset}/popularity.json"
+
+
+def tuning(dataset: str, model: str, inputs_text: str) -> str:
+    """Path of the best settings that a search found; its trials stand in the csv of the same name."""
+    return f"{ROOT}/{dataset}/tuning/{model}/{inputs_text}.yaml"
+
+
+def tuned(dataset: str) -> str:
+    """Path of the table of all that was tuned on a data set."""
+    return f"{ROOT}/{dataset}/tuning.csv"
+
+
+def searches(dataset: str, root: str | Path = ".") -> list[str]:
+    """The paths of all searches that are finished on a data set, methods in the order of their registry."""
+    found = [(path.parent.name, path.stem) for path in Path(root, ROOT, dataset, "tuning").glob("*/*.yaml")]
+    order = list(METHODS)
+    known = sorted((order.index(model), inputs) for model, inputs in found if model in METHODS)
+    return [tuning(dataset, order[place], inputs) for place, inputs in known]
+
+
+def parse_tuning(path: str) -> tuple[str, str, str]:
+    """The data set, model and inputs that the path of a search's result names."""
+    match = re.search(rf"(?:^|/){ROOT}/([^/]+)/tuning/([^/]+)/([^/]+)\.yaml$", path)
+    if not match:
+        raise ConfigError(f"'{path}' is no search: expected {ROOT}/DATASET/tuning/MODEL/INPUTS.yaml")
+    return match[1], match[2], match[3]
 
 
 def efficiency(dataset: str, machine: str) -> str:

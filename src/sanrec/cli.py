@@ -126,6 +126,22 @@ def train(config: Config, args: argparse.Namespace) -> None:
         print(f"{path}: test " + ", ".join(f"{k} {v:.4f}" for k, v in metrics["test"].items() if k.endswith("@10")))
 
 
+def tune(config: Config, args: argparse.Namespace) -> None:
+    """Search for a method's settings on a data set's validation split; the path names the search."""
+    from sanrec.training.search import tune as search
+
+    found = search(config, *artifacts.parse_tuning(args.output))
+    best = ", ".join(f"{name}={value}" for name, value in found["best"].items())
+    print(f"{args.output}: validation {found['metric']} {found['value']:.4f} with {best}")
+
+
+def tuned(config: Config, args: argparse.Namespace) -> None:
+    """Print the best values of every search on a data set, with lines for config.yaml, and write them as csv."""
+    from sanrec.reporting.tuned import make_tuned
+
+    print(make_tuned(config, args.dataset), end="")
+
+
 def information(config: Config, args: argparse.Namespace) -> None:
     """Estimate the mutual information between the towers of a finished run."""
     from sanrec.training.information import measure_information
@@ -216,6 +232,8 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "inputs": (inputs, ("corpus", "channel", "backbone")),
     "media-report": (media_report, ("corpus",)),
     "train": (train, ("runs+",)),
+    "tune": (tune, ("output",)),
+    "tuned": (tuned, ("dataset",)),
     "information": (information, ("run",)),
     "count": (count, ("runs+",)),
     "efficiency": (efficiency, ("output", "specs+")),

@@ -16,6 +16,10 @@ class DataError(SanrecError):
     """A file that the user gave is missing, malformed or contradicts itself."""
 
 
+class DivergenceError(SanrecError):
+    """A training has run away: its loss or its scores are no numbers."""
+
+
 class StoreError(SanrecError):
     """A store of hidden states or inputs is damaged, unfinished, or made by other settings."""
 

@@ -23,6 +23,7 @@ from sanrec.reporting import figure_specs
 from sanrec.reporting.figure_specs import FigureSpec, load_figure
 from sanrec.reporting.specs import TableSpec, load_table
 from sanrec.reporting.table_runs import measured_runs, needs_of
+from sanrec.spaces import described, space
 
 
 def settle(values: Mapping[str, Any], folder: str = ".snakemake/sanrec") -> Config:
@@ -198,6 +199,32 @@ def run_settings(config: Config, wildcards: Any) -> str:
     watched = config.datasets[this.dataset].watched
     more = "" if watched == "HR@10" else f" {watched}"
     return f"{this.settings.model_dump_json(include=artifacts.recorded_settings(this))} {pooling}{more}"
+
+
+def tuning_needs(config: Config, dataset: str, model: str, inputs: str) -> list[str]:
+    """What every trial of a search reads: the same as a run."""
+    return artifacts.run_needs(config, artifacts.run(config, dataset, model, inputs))
+
+
+def tuning_record(config: Config, dataset: str, model: str, inputs: str) -> str:
+    """What a search depends on beside that.
+
+    Settings that are searched for are not in it: pasting what a search found into the config makes no search anew.
+    """
+    this = artifacts.run(config, dataset, model, inputs)
+    names = artifacts.recorded_settings(this) - space(model).keys()
+    settings = this.settings.model_dump(mode="json", include=names)
+    told = config.tuning.model_dump()
+    return json.dumps([settings, described(space(model)), told, config.datasets[dataset].watched], sort_keys=True)
+
+
+def tuned_needs(config: Config, dataset: str) -> list[str]:
+    """The searches on a data set that are finished. Raises ConfigError where there is none."""
+    config.find("dataset", dataset)
+    if found := artifacts.searches(dataset):
+        return found
+    example = artifacts.tuning(dataset, "METHOD", "INPUTS")
+    raise ConfigError(f"nothing was tuned on data set '{dataset}' yet: snakemake {example} --cores")
 
 
 def tuning_methods() -> list[str]:

@@ -14,6 +14,8 @@ STEPS = {
     "inputs": 1,
     "extract": 1,
     "train": 1,
+    "tune": 1,
+    "tuned": 1,
     "information": 1,
     "efficiency": 1,
     "table": 1,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sanrec.errors import SanrecError
+from sanrec.errors import DivergenceError
 
 SCORES = 2**22  # scores held at once where no chunk is given: 16 MiB at float32, which stays near the processor
 Lists = tuple[Tensor, Tensor]
@@ -40,7 +40,7 @@ def rank_targets(
         [U] int32 on the CPU: see `rank_scored`.
 
     Raises:
-        SanrecError: a score is not finite.
+        DivergenceError: a score is not finite.
         ValueError: shapes or indices that do not fit each other.
     """
     users, items = len(user_states), len(item_vectors) - 1
@@ -82,7 +82,7 @@ def rank_scored(
         the target, which then cannot be hit.
 
     Raises:
-        SanrecError: a score is not finite.
+        DivergenceError: a score is not finite.
         ValueError: shapes or indices that do not fit each other.
     """
     (held, wanted), (offsets, seen) = ([torch.as_tensor(part).long() for part in pair] for pair in (targets, histories))
@@ -169,7 +169,7 @@ def _check_finite(scores: Tensor, first: int) -> None:
     low, high = torch.aminmax(scores)  # NaN goes through both; cheaper than a mask of the scores' size
     if not bool(torch.isfinite(low) & torch.isfinite(high)):
         user = first + int((~torch.isfinite(scores)).any(dim=1).nonzero()[0])
-        raise SanrecError(
+        raise DivergenceError(
             f"scores of user {user} are not finite, so nothing can be ranked: the model has diverged. "
             "Train again with a lower learning rate or with precision=float32"
         )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sanrec.config import Settings
-from sanrec.errors import SanrecError
+from sanrec.errors import DivergenceError
 from sanrec.models.registry import Recommender
 from sanrec.progress import bar
 from sanrec.training.batches import Batch, epoch_batches
@@ -22,7 +22,8 @@ from sanrec.training.loss import debiased_loss
 from sanrec.training.machine import peak_memory
 from sanrec.training.sources import ItemSource
 
-USER_ROWS = 4096  # users per forward pass of evaluation
+USER_ROWS = 4096  # most users per forward pass of evaluation
+HISTORY_NUMBERS = 2**23  # most numbers of the histories in one, so that wide item vectors take no more memory
 
 
 def autocast(settings: Settings, device: torch.device) -> torch.autocast:
@@ -59,9 +60,10 @@ def encode_histories(
     """The state [U, E] of each user after a left-padded history [U, S] of item indices."""
     model.eval()
     states = []
+    at_once = max(1, min(USER_ROWS, HISTORY_NUMBERS // (histories.shape[1] * items.shape[1])))
     with autocast(settings, device):
-        for start in range(0, len(histories), USER_ROWS):
-            places = torch.from_numpy(histories[start : start + USER_ROWS].astype(np.int64)).to(device)
+        for start in range(0, len(histories), at_once):
+            places = torch.from_numpy(histories[start : start + at_once].astype(np.int64)).to(device)
             states.append(model.encode_users(items[places], places > 0)[:, -1].float())
     return torch.cat(states)
 
@@ -92,7 +94,7 @@ def train_epoch(
     """Every user once, in the order of `seed` and `epoch`: the mean loss over steps, and the seconds it took.
 
     `sequences` [U, S + 1] are left-padded training sequences, `log_popularity` [items + 1] lies on the device. Raises
-    SanrecError for a loss that is no number.
+    DivergenceError for a loss that is no number.
     """
     torch.manual_seed(seed * 1_000_003 + epoch)  # dropout of a resumed run is that of an undisturbed one
     model.train()
@@ -113,9 +115,9 @@ def train_epoch(
 
 
 def check_loss(mean_loss: float, epoch: int) -> None:
-    """Raise SanrecError for a loss that is no number."""
+    """Raise DivergenceError for a loss that is no number."""
     if not np.isfinite(mean_loss):
-        raise SanrecError(f"the loss is {mean_loss} in epoch {epoch}: try a smaller learning rate")
+        raise DivergenceError(f"the loss is {mean_loss} in epoch {epoch}: try a smaller learning rate")
 
 
 def fit(

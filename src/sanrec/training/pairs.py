@@ -99,7 +99,7 @@ def train_epoch(
 ) -> tuple[float, float]:
     """Every interaction once with an item sampled for it, in an order of `seed` and `epoch` alone.
 
-    Gives the mean loss over steps, and the seconds it took. Raises SanrecError for a loss that is no number.
+    Gives the mean loss over steps, and the seconds it took. Raises DivergenceError for a loss that is no number.
     """
     torch.manual_seed(seed * 1_000_003 + epoch)  # what a model draws in a resumed run is what it would have drawn
     rng = np.random.default_rng([seed, epoch])

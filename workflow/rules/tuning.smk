@@ -1,0 +1,42 @@
+# The search for a method's settings, on validation alone, and the table of all that was searched for on a data set.
+
+
+rule tune:
+    # The trials lie in a sqlite file beside the outputs and are no output: a killed search goes on from there.
+    input:
+        lambda w: needs.tuning_needs(CONFIG, w.dataset, w.model, w.inputs),
+    output:
+        best="results/{dataset}/tuning/{model}/{inputs}.yaml",
+        trials="results/{dataset}/tuning/{model}/{inputs}.csv",
+    log:
+        "results/logs/tune/{dataset}/{model}/{inputs}.log",
+    benchmark:
+        "results/benchmarks/tune/{dataset}/{model}/{inputs}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: CONFIG.threads.train
+    resources:
+        runtime=2880,
+        mem_mb=8000,
+    params:
+        version=STEPS["tune"],
+        search=lambda w: needs.tuning_record(CONFIG, w.dataset, w.model, w.inputs),
+    shell:
+        "python -m sanrec --log {log:q} tune {output.best:q}"
+
+
+rule tuned:
+    # Whatever has been tuned on the data set when the workflow starts.
+    input:
+        lambda w: needs.tuned_needs(CONFIG, w.dataset),
+    output:
+        "results/{dataset}/tuning.csv",
+    log:
+        "results/logs/tuned/{dataset}.log",
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        version=STEPS["tuned"],
+    shell:
+        "python -m sanrec --log {log:q} tuned {wildcards.dataset:q}"
