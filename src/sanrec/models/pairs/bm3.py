@@ -19,9 +19,10 @@ class BM3(VectorModel):
     """LightGCN's vectors, the items' with their own added again; each view predicts another one under dropout.
 
     With h the vectors, h~ = W h + b the online view and h' = dropout(h), without gradient, the target view, and C the
-    mean of 1 − cosine (Eq. 7, plus a constant):
+    mean of 1 − cosine (the paper's −cosine, plus a constant), the loss is
     C(h~_u, h'_i) + C(h~_i, h'_u) + λ ½(‖h_u‖² + ‖h_i‖²) + w Σ_m (C(e~_m, h'_i) + C(e~_m, e'_m)), e_m = W_m f_m + b_m
-    (Eq. 8 to 14). The sampled item has no part in it. The paper's w is 1; its published code has 2.
+    (graph reconstruction; inter-modality alignment and intra-modality masking). The sampled item has no part in it.
+    The paper's w is 1; its published code has 2.
     """
 
     def __init__(self, graph: Interactions, features: Sequence[Tensor], settings: Settings) -> None:
@@ -37,13 +38,13 @@ class BM3(VectorModel):
         self.regularization, self.alignment = settings.regularization, settings.contrastive_weight
 
     def _propagated(self) -> tuple[Tensor, Tensor]:
-        """The vectors h of users [U, E] and items [I, E] (Eq. 4 and 5)."""
+        """The vectors h of users [U, E] and items [I, E]."""
         nodes = propagate(self.adjacency, torch.cat([self.users, self.items]), self.layers)
         users, items = nodes.split([len(self.users), len(self.items)])
         return users, items + self.items
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """The online views, by which it recommends (Eq. 15)."""
+        """The online views, by which it recommends."""
         users, items = self._propagated()
         return self.predictor(users), self.predictor(items)
 
@@ -60,7 +61,7 @@ class BM3(VectorModel):
         return total + self.regularization * half_squares(user, item)
 
     def _target(self, x: Tensor) -> Tensor:
-        """The target view: under dropout, without gradient (Eq. 6)."""
+        """The target view: under dropout, without gradient."""
         return functional.dropout(x.detach(), self.dropout, self.training)
 
 

@@ -16,7 +16,7 @@ from sanrec.models.pairs.losses import half_squares
 
 
 def tower(width: int, hidden: int) -> nn.Sequential:
-    """So many layers tanh(Wx + b), each E to E (DSSM, Eq. 3); none leaves the vector as it is."""
+    """So many layers tanh(Wx + b), each E to E (DSSM, Section 3); none leaves the vector as it is."""
     return nn.Sequential(*(part for _ in range(hidden) for part in (linear(width, width), nn.Tanh())))
 
 

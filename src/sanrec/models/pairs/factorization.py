@@ -50,7 +50,7 @@ class Factorization(PairModel):
     def second_order(self, user: Tensor, fields: Tensor) -> Tensor:
         """Bi-interaction pooling [..., E] of a user's vector [..., E] and an item's fields [..., 1 + M, E].
 
-        ½ ((Σ_j v_j)² − Σ_j v_j²), element by element, over all fields of the pair (NFM, Eq. 4).
+        ½ ((Σ_j v_j)² − Σ_j v_j²), element by element, over all fields of the pair (NFM, Section 3.1).
         """
         total = fields.sum(-2)
         return user * total + (total.square() - fields.square().sum(-2)) / 2

@@ -15,12 +15,12 @@ from sanrec.models.pairs.losses import bpr_loss
 
 
 def channel_weights(channels: int, first: float) -> list[float]:
-    """The weight of each channel's graph: the first's, and the rest shared; one channel alone has all (Eq. 3)."""
+    """The weight of each channel's graph: the first's, and the rest shared; one channel alone has all."""
     return [1.0] if channels == 1 else [first, *[(1 - first) / (channels - 1)] * (channels - 1)]
 
 
 def sampled_edges(graph: Interactions, dropped: float) -> Tensor:
-    """Places of the edges to keep: ⌊P (1 − ρ)⌋ without replacement, each as likely as 1/(√|N_u| √|N_i|) (Eq. 6).
+    """Places of the edges to keep: ⌊P (1 − ρ)⌋ without replacement, each as likely as 1/(√|N_u| √|N_i|).
 
     The largest keys ln(uniform)/weight are such a sample (Efraimidis and Spirakis 2006); torch's own sampling without
     replacement stops at 2^24 edges.
@@ -33,7 +33,7 @@ def sampled_edges(graph: Interactions, dropped: float) -> Tensor:
 class FREEDOM(VectorModel):
     """Items: Ŝ^L q + the propagated vector; users: the propagated vector, over edges sampled anew each epoch.
 
-    Loss: BPR + λ Σ_m BPR with the item's vector replaced by W_m f_m (Eq. 10); an offset would cancel.
+    Loss: BPR + λ Σ_m BPR with the item's vector replaced by W_m f_m; an offset would cancel.
     """
 
     def __init__(self, graph: Interactions, features: Sequence[Tensor], settings: Settings) -> None:
@@ -58,7 +58,7 @@ class FREEDOM(VectorModel):
             self.sampled = self.graph.symmetric(kept).to(self.users.device)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
-        """The final vectors; in training over the sampled edges, in scoring over all (Eq. 4, 5, 7 to 9)."""
+        """The final vectors; in training over the sampled edges, in scoring over all."""
         adjacency = self.sampled if self.training else self.adjacency
         nodes = propagate(adjacency, torch.cat([self.users, self.items]), self.layers)
         users, items = nodes.split([len(self.users), len(self.items)])

@@ -97,7 +97,7 @@ def nearest(features_ID: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def similar_items(channels: Sequence[Tensor], k: int, weights: Sequence[float], binary: bool) -> SparseMatrix:
     """The graph [I, I] of similar items: Σ_m weight_m D_m^-1/2 S_m D_m^-1/2 over the channels' kNN graphs S_m.
 
-    An entry of S_m is one (`binary`; FREEDOM, Eq. 1 and 2) or the cosine (MGCN, Eq. 5 and 6); D_m are its row sums.
+    An entry of S_m is one (`binary`; FREEDOM) or the cosine (MGCN); D_m are its row sums.
     Cosines that are not positive are left out: items whose features are missing, all zeros, have no neighbours.
     """
     items = len(channels[0])

@@ -1,4 +1,4 @@
-"""GRCN: a graph refined by what the channels say of each interaction (Wei et al. 2020, arXiv 2008.10154).
+"""GRCN: a graph refined by what the channels say of each interaction (Wei et al. 2020, arXiv 2111.02036).
 
 Shapes: U users, I items, P edges, M channels, B interactions, D width of a channel's features, E width, G = U + I
 nodes; 2P directed edges: first those to users, then those to items.
@@ -38,8 +38,8 @@ class Prototypes(nn.Module):
     def forward(self, edges: SparseMatrix, both_ways: SparseMatrix) -> tuple[Tensor, Tensor]:
         """Affinities [2P] of the directed edges, and the channel's vectors [G, E].
 
-        Rounds of u ← unit(u + Σ_i softmax_i(u · i) i) over the user's items (Eq. 2 to 4); then the affinity of an edge
-        is the softmax of u · i over the receiving node's edges (Eq. 5), and each node adds what it so receives.
+        Rounds of u ← unit(u + Σ_i softmax_i(u · i) i) over the user's items; then the affinity of an edge
+        is the softmax of u · i over the receiving node's edges, and each node adds what it so receives.
         """
         projected = self.learned if self.projection is None else self.projection(self.features)
         items = functional.normalize(functional.leaky_relu(projected))
@@ -55,8 +55,8 @@ class Prototypes(nn.Module):
 class GRCN(VectorModel):
     """Ids propagated over edges weighted by ReLU(max_m confidence_m affinity_m), beside the channels' own vectors.
 
-    Weights may grow or vanish, so false positives are pruned softly (Eq. 6 and 7); a node's id vector is the sum over
-    layers (Eq. 8 to 10), and the final vector its concatenation with the channels' (Eq. 11). The confidence is that of
+    Weights may grow or vanish, so false positives are pruned softly; a node's id vector is the sum over
+    layers, and the final vector its concatenation with the channels'. The confidence is that of
     the node an edge comes from. Without features, one channel of learned item vectors.
     """
 
@@ -90,7 +90,7 @@ class GRCN(VectorModel):
         return nodes.split([self.user_count, len(nodes) - self.user_count])
 
     def loss(self, users_B: Tensor, positives_B: Tensor, negatives_B: Tensor) -> Tensor:
-        """BPR with the squared lengths of the batch's ids and prototypes (Eq. 12)."""
+        """BPR with the squared lengths of the batch's ids and prototypes."""
         users, items = self.vectors()
         user, positive, negative = rows(users, users_B), rows(items, positives_B), rows(items, negatives_B)
         ranking = bpr_loss((user * positive).sum(1), (user * negative).sum(1))

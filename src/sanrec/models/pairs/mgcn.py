@@ -26,11 +26,11 @@ class ItemView(nn.Module):
         self.layers = layers
 
     def purified(self, items_IE: Tensor) -> Tensor:
-        """What of the items' vectors q the features let through [I, E]: q ⊙ σ(W_2 (W_1 f + b_1) + b_2) (Eq. 1, 2)."""
+        """What of the items' vectors q the features let through [I, E]: q ⊙ σ(W_2 (W_1 f + b_1) + b_2)."""
         return items_IE * torch.sigmoid(self.gate(self.projection(self.features)))
 
     def forward(self, items_IE: Tensor, of_users: SparseMatrix) -> Tensor:
-        """The view [G, E]: users' are sums over their items, weighted 1/(√|N_u| √|N_i|) (Eq. 7 and 8)."""
+        """The view [G, E]: users' are sums over their items, weighted 1/(√|N_u| √|N_i|)."""
         x = self.purified(items_IE)
         for _ in range(self.layers):
             x = self.similar(x)
@@ -46,7 +46,7 @@ class Fuser(nn.Module):
         self.preferences = nn.ModuleList(linear(width, width) for _ in range(channels))
 
     def forward(self, views: Sequence[Tensor], behaviour_GE: Tensor) -> Tensor:
-        """Shared + mean over channels of σ(W_m b + b_m) ⊙ (view − shared) [G, E] (Eq. 9 to 13).
+        """Shared + mean over channels of σ(W_m b + b_m) ⊙ (view − shared) [G, E].
 
         Shared is Σ_m softmax_m(qᵀ tanh(W view_m + b)) view_m.
         """
@@ -60,9 +60,9 @@ class Fuser(nn.Module):
 
 
 class MGCN(VectorModel):
-    """The final vectors are the sum of the behaviour view (LightGCN's) and the fused view of the features (Eq. 14).
+    """The final vectors are the sum of the behaviour view (LightGCN's) and the fused view of the features.
 
-    Loss: BPR + w Σ InfoNCE(fused, behaviour) over the batch's users and items + λ ½ Σ ‖final vectors‖² (Eq. 15 to 17).
+    Loss: BPR + w Σ InfoNCE(fused, behaviour) over the batch's users and items + λ ½ Σ ‖final vectors‖².
     The published code divides the shared part by M + 1 too; here, as in the paper, it stands whole.
     """
 

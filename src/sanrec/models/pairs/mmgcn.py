@@ -17,7 +17,7 @@ from sanrec.models.pairs.sparse import SparseMatrix
 
 
 class Layer(nn.Module):
-    """h' = f(W_3 h + ĥ), h = f(mean over neighbours of W_1 x), ĥ = f(W_2 x + b) + id; f LeakyReLU (Eq. 1, 4 and 6).
+    """h' = f(W_3 h + ĥ), h = f(mean over neighbours of W_1 x), ĥ = f(W_2 x + b) + id; f LeakyReLU.
 
     The element-wise combination, without the neighbours' bias, as the published code has it.
     """
@@ -57,7 +57,7 @@ class Channel(nn.Module):
 
 
 class MMGCN(VectorModel):
-    """The final vectors are the channels' sums (Eq. 8); without features, one channel of learned item vectors."""
+    """The final vectors are the channels' sums; without features, one channel of learned item vectors."""
 
     def __init__(self, graph: Interactions, features: Sequence[Tensor], settings: Settings) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class MMGCN(VectorModel):
         return nodes.split([self.user_count, len(nodes) - self.user_count])
 
     def loss(self, users_B: Tensor, positives_B: Tensor, negatives_B: Tensor) -> Tensor:
-        """BPR with the squared lengths of the batch's ids and preferences (Eq. 9)."""
+        """BPR with the squared lengths of the batch's ids and preferences."""
         users, items = self.vectors()
         user, positive, negative = rows(users, users_B), rows(items, positives_B), rows(items, negatives_B)
         ranking = bpr_loss((user * positive).sum(1), (user * negative).sum(1))

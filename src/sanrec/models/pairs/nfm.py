@@ -18,7 +18,7 @@ EPSILON = 1e-12  # products of two vectors at their start are of the order of 1e
 
 
 class NFM(Factorization):
-    """score = Σ_j w_j x_j + hᵀ MLP(BN(bi-interaction pooling of the fields)) (Eq. 3 to 7)."""
+    """score = Σ_j w_j x_j + hᵀ MLP(BN(bi-interaction pooling of the fields)) (Section 3.1)."""
 
     def __init__(self, graph: Interactions, features: Sequence[Tensor], settings: Settings) -> None:
         super().__init__(graph, features, settings)
