@@ -85,7 +85,7 @@ def test_a_longer_list_never_scores_less_and_hr_bounds_the_others(ranks):
         assert values[f"NDCG@{k}"] <= values[f"HR@{k}"] + 1e-12 <= 1 + 1e-12
 
 
-@pytest.mark.parametrize("metric", ["HR", "hr@10", "Recall@10", "NDCG@0", "MRR@-1"])
+@pytest.mark.parametrize("metric", ["HR", "hr@10", "Precision@10", "NDCG@0", "MRR@-1", "Recall@"])
 def test_an_unknown_metric_is_refused(metric):
     with pytest.raises(ConfigError, match="unknown metric"):
         per_user([1], metric)

@@ -8,7 +8,7 @@ import pytest
 
 from sanrec import artifacts
 from sanrec.errors import DataError
-from sanrec.evaluation.metrics import METRICS, metrics_from_ranks
+from sanrec.evaluation.metrics import METRICS, RECALLS, metrics_from_ranks
 from sanrec.load import load_config
 from sanrec.reporting.results import (
     check_agreement,
@@ -31,7 +31,7 @@ def test_runs_become_a_frame_by_folder(tmp_path, write_run):
     write_run(run(7), [1, 1, 1])
     frame = read_runs([run(7).folder, run(0).folder], tmp_path)
     assert list(frame.index) == [run(7).folder, run(0).folder]
-    assert list(frame.columns) == ["seed", *METRICS]
+    assert list(frame.columns) == ["seed", *METRICS, *RECALLS]
     assert frame["seed"].tolist() == [7, 0]
     assert frame["HR@10"].tolist() == pytest.approx([1, 2 / 3])
 
