@@ -117,3 +117,41 @@ def shop(made_shop, monkeypatch) -> SimpleNamespace:
     folder, config = made_shop
     monkeypatch.chdir(folder)
     return SimpleNamespace(folder=folder, config=config)
+
+
+CLIPS = {
+    "corpora": {"clips": {"title": "Clips", "layout": "inter", "folder": "raw", "item_count": 24}},
+    "datasets": {
+        "clips": {
+            "title": "Clips",
+            "corpus": "clips",
+            "pairs": "clips.inter",
+            "split": "given",
+            "backbones": {"video": "looks"},
+            "settings": {"all": {"max_epochs": 4, "patience": 4, "batch_size": 64, "recommender_width": 8}},
+        }
+    },
+    "backbones": {"looks": {"modality": "video", "source": "features", "checkpoint": "looks.npy", "width": 4}},
+    "tuning": {"trials": 4, "startup": 2, "warm_up": 1},
+}
+
+
+@pytest.fixture
+def clips(tmp_path, monkeypatch) -> SimpleNamespace:
+    """A working folder, entered, with a given split of 40 users over two kinds of items, and ready-made features."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(5)
+    lines = ["userID\titemID\tx_label\n"]
+    for user in range(40):
+        liked = rng.permutation(12)[:9] + 12 * (user % 2)
+        labels = [0] * 6 + [1] * (1 + user % 2) + [2] * (user % 3)
+        lines += [f"u{user}\t{item}\t{label}\n" for item, label in zip(liked, labels, strict=False)]
+    Path("raw").mkdir()
+    Path("raw/clips.inter").write_text("".join(lines))
+    np.save("looks.npy", rng.normal(0, 0.3, (24, 4)) + np.repeat([-1, 1], 12)[:, None])
+    config = load_config(CLIPS)
+    prepare_corpus(config, "clips", artifacts.items("clips"))
+    outputs = artifacts.interactions("clips"), artifacts.statistics("clips")
+    prepare_dataset(config, "clips", artifacts.items("clips"), *outputs)
+    extract(config, "clips", "video", "looks")
+    return SimpleNamespace(folder=tmp_path, config=config, values=CLIPS)
