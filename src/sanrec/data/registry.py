@@ -1,6 +1,7 @@
 """The built-in corpora, data sets and studies. config.yaml adds its own and overrides single keys of these."""
 
 from sanrec.config import Corpus, Dataset, Study
+from sanrec.methods import METHODS
 
 PAPER_BACKBONES = {
     "title": "bert-base",
@@ -46,6 +47,21 @@ MICROLENS_IDS = {
     "nextitnet": {"recommender_width": 2048, "learning_rate": 1e-3, "batch_size": 64},
     "youtube": {"recommender_width": 2048, "learning_rate": 1e-4},
 }
+
+# Methods on pairs count interactions, not users, per step: each has its own number. The collaborative filters are as
+# MicroLens' published configurations have them.
+PAIR_BATCHES = {
+    name: {"batch_size": method.defaults["batch_size"]} for name, method in METHODS.items() if method.trains == "pairs"
+}
+MICROLENS_PAIRS = PAIR_BATCHES | {
+    "lightgcn": {
+        "recommender_width": 512, "graph_layers": 1, "pair_loss": "softmax", "regularization": 0.0,
+        "learning_rate": 1e-4, "batch_size": 128,
+    },
+    "dssm": {"recommender_width": 512, "batch_size": 1024},
+    "nfm": {"recommender_width": 1024, "batch_size": 64},
+    "deepfm": {"recommender_width": 1024, "batch_size": 64},
+}  # fmt: skip
 
 # All of the demo's items are in every batch, and the backbones read them anew in each step: the price of an epoch goes
 # by its steps. Three of them, on both data sets.
@@ -151,7 +167,13 @@ DATASETS = {
         corpus="microlens",
         pairs="MicroLens-100k_pairs.tsv",
         backbones=PAPER_BACKBONES,
-        settings={"all": {"batch_size": 512}, **EMBEDDED, **MICROLENS_IDS, "iisan-e": {"adapter_width": 1024}},
+        settings={
+            "all": {"batch_size": 512},
+            **EMBEDDED,
+            **MICROLENS_IDS,
+            **MICROLENS_PAIRS,
+            "iisan-e": {"adapter_width": 1024},
+        },
     ),
     "microlens-50k": Dataset(
         title="MicroLens-50K",
@@ -162,6 +184,7 @@ DATASETS = {
             "all": {"batch_size": 512, "top_k": 3},
             **EMBEDDED,
             **MICROLENS_IDS,
+            **MICROLENS_PAIRS,
             "iisan-e": {"adapter_width": 1024},
         },
     ),
