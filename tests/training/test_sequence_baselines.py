@@ -205,6 +205,7 @@ def test_a_run_from_its_path_to_its_files(shop, model, inputs, variant):
 
 def test_the_count_is_the_trained_models(shop):
     for model, inputs in (("sasrec", "ID"), ("youtube", "ID+TI")):
+        assert "embedding" in count_parameters(shop.config, artifacts.run(shop.config, "shop", model, inputs))
         run = artifacts.run(shop.config, "shop", model, inputs, {"max_epochs": 1})
         counts = count_parameters(shop.config, run)
         assert sum(counts.values()) == train_run(shop.config, run)["trainable_parameters"]

@@ -17,6 +17,7 @@ PARTS = {
     "inter_logits": "gates",
     "read_out.heads": "heads",
     "read_out.fusion": "fusion",
+    "weight": "embedding",
 }  # parts of an item encoder that are not called by their module's name
 
 
