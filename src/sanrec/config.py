@@ -5,9 +5,18 @@ fills a `Config` from the built-in registries and the user's config.yaml.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic import PositiveFloat as Positive
 from pydantic import PositiveInt as Count
 
@@ -16,6 +25,7 @@ from sanrec.layers import PATTERN, RULE, split_rules
 
 Modality = Literal["text", "image", "video", "audio"]
 Pooling = Literal["first", "mean", "last"]
+Label = Annotated[str, WithJsonSchema({"type": ["string", "integer"]})]  # yaml reads 0 as a number
 Fusion = Literal["concat", "static", "dynamic", "momef"]
 
 CHANNELS: dict[str, Modality] = {  # a channel is one view of an item
@@ -66,7 +76,7 @@ class Settings(Frozen):
     standardize: bool = False
     """Whether each kept layer's hidden states lose their mean over the items and are scaled to unit spread; not in the
     papers."""
-    feature_layer: str = Field("final", pattern=r"^(final|0|[1-9]\d*)$")
+    feature_layer: Label = Field("final", pattern=r"^(final|0|[1-9]\d*)$")
     """Which frozen vector of an item is its feature: `final`, or the state of a stored layer (0: embeddings)."""
     lora_rank: Count = 512
     """Rank r of LoRA; its alpha equals it."""
@@ -239,11 +249,11 @@ class Columns(Frozen):
 class Labels(Frozen):
     """What the label column holds for each split, as it stands in the file."""
 
-    train: str = "0"
+    train: Label = "0"
     """Interactions that train."""
-    validation: str = "1"
+    validation: Label = "1"
     """Interactions that early stopping and tuning watch."""
-    test: str = "2"
+    test: Label = "2"
     """Interactions that are scored once, at the end."""
 
     @field_validator("*", mode="before")

@@ -1,4 +1,4 @@
-"""Several targets per user: their ranks against a version that sorts, their metrics against scikit-learn and by hand."""
+"""Several targets per user: their ranks against a version that sorts, their metrics against scikit-learn, by hand."""
 
 import math
 

@@ -24,9 +24,10 @@ from sanrec.backbones.extract import chosen_device
 from sanrec.config import Config, Settings, Timing
 from sanrec.data.interactions import load_sequences
 from sanrec.data.split import log_popularity
-from sanrec.errors import SanrecError
+from sanrec.errors import ConfigError, SanrecError
 from sanrec.files import read_json, write_json, write_text
 from sanrec.hardware import hardware_name, machine_of, slug
+from sanrec.methods import METHODS
 from sanrec.models.registry import Recommender, trainable_parameters
 from sanrec.progress import bar
 from sanrec.training.loop import adam, train_epoch
@@ -118,6 +119,8 @@ def libraries(run: Run) -> list[str]:
 
 def measure_run(config: Config, run: Run) -> dict[str, Any]:
     """Train some epochs of a run in this very process and say what they took (see `measure`). Nothing is kept of it."""
+    if METHODS[run.model].trains != "sequences":
+        raise ConfigError(f"{run.system}: what is measured are epochs over sequences, and this method trains on pairs")
     torch.set_num_threads(config.threads.train)
     device = chosen_device(config.device)
     for library in libraries(run):
