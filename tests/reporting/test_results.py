@@ -36,6 +36,42 @@ def test_runs_become_a_frame_by_folder(tmp_path, write_run):
     assert frame["HR@10"].tolist() == pytest.approx([1, 2 / 3])
 
 
+def test_recall_of_one_target_is_its_hit_rate(tmp_path, write_run):
+    write_run(run(0), [1, 2, 30])
+    frame = read_runs([run(0).folder], tmp_path)
+    assert all(frame[f"Recall@{k}"].item() == frame[f"HR@{k}"].item() for k in (5, 10, 20))
+
+
+def test_users_with_several_targets(tmp_path, write_run):
+    """As a run on a given split leaves them: a row per user and target, and Recall among the metrics."""
+    users, ranks = ["b", "b", "a"], [1, 40, 3]
+    for seed in (0, 1):
+        folder = write_run(run(seed), ranks, users=users)
+        table = pd.read_parquet(folder / "ranks.parquet")
+        table.assign(target=[f"i{n}" for n in range(len(table))]).to_parquet(folder / "ranks.parquet")
+        record = json.loads((folder / "metrics.json").read_text())
+        record["test"] |= metrics_from_ranks(ranks, [0, 0, 1])
+        (folder / "metrics.json").write_text(json.dumps(record))
+    folders = [run(seed).folder for seed in (0, 1)]
+    aligned = read_aligned_ranks(folders, tmp_path)
+    assert aligned.users == ("b", "a")
+    assert aligned.owners.tolist() == [0, 0, 1]
+    frame = read_runs(folders, tmp_path)
+    assert frame["Recall@5"].tolist() == [0.75, 0.75]
+    assert frame["HR@5"].tolist() == [1, 1]
+    check_agreement(frame.iloc[0], aligned.values[0], folders[0], aligned.owners)
+    with pytest.raises(DataError, match="NDCG@10"):
+        check_agreement({**frame.iloc[0], "NDCG@10": 0.1}, aligned.values[0], folders[0], aligned.owners)
+
+
+def test_a_target_that_stands_twice_is_refused(tmp_path, write_run):
+    folder = write_run(run(), [1, 2], users=["a", "a"])
+    table = pd.read_parquet(folder / "ranks.parquet")
+    table.assign(target="i").to_parquet(folder / "ranks.parquet")
+    with pytest.raises(DataError, match="user 'a' has more than one rank"):
+        read_ranks(folder)
+
+
 def test_ranks_keep_users_and_order_of_their_split(tmp_path, write_run):
     folder = write_run(run(), [4, 0, 9], users=["b", "a", "7"])
     ranks = read_ranks(folder)
