@@ -108,7 +108,7 @@ METHODS = {
     "bm3": _pairs(
         "BM3",
         ("feature_layer", "graph_layers", "dropout", "regularization", "contrastive_weight"),
-        {"graph_layers": 1, "dropout": 0.5, "regularization": 0.1, "contrastive_weight": 2.0},
+        {"graph_layers": 1, "dropout": 0.5, "regularization": 0.0, "contrastive_weight": 2.0},
         fewest_channels=1,
     ),
     "freedom": _pairs(
