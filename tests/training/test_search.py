@@ -117,6 +117,10 @@ def test_more_trials_go_on_from_those_there_are(clips, monkeypatch):
     assert tune(more, "clips", "mf", "ID")["trials"] == 5
     assert len(begun) == 1
     pd.testing.assert_frame_equal(trials().iloc[:4], before)
+    fewer = changed(clips, tuning={**clips.values["tuning"], "trials": 2})
+    assert tune(fewer, "clips", "mf", "ID")["trials"] == 2
+    assert len(begun) == 1
+    pd.testing.assert_frame_equal(trials(), before.iloc[:2])
 
 
 def test_another_search_is_another_study(clips):

@@ -44,8 +44,8 @@ def tune(config: Config, dataset: str, model: str, inputs: str) -> dict[str, Any
     """Search, and write `artifacts.tuning(...)` with the csv of all trials beside it; the record written is given back.
 
     The trials are kept in a sqlite file beside both; one that is there from a killed search, or from one with fewer
-    trials, is gone on with. Raises ConfigError for a method without anything to search, SanrecError where no trial
-    trains, and what a training raises for its inputs.
+    trials, is gone on with; of one that had more, the first count. Raises ConfigError for a method without anything to
+    search, SanrecError where no trial trains, and what a training raises for its inputs.
     """
     base = artifacts.run(config, dataset, model, inputs, seed=config.tuning.seed)
     searched = space(model)
@@ -59,8 +59,9 @@ def tune(config: Config, dataset: str, model: str, inputs: str) -> dict[str, Any
         while (number := len(counted(study))) < config.tuning.trials:
             _try_one(config, base, sequences, study, number)
             shown.update()
-    record = summary(config, base, study)
-    write_trials(out.with_suffix(".csv"), study, list(searched))
+    trials = counted(study)[: config.tuning.trials]  # an earlier search may have had more
+    record = summary(config, base, trials)
+    write_trials(out.with_suffix(".csv"), trials, list(searched))
     write_text(out, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
     return record
 
@@ -151,12 +152,11 @@ def drawn(trial: Trial, name: str, where: Searched) -> Any:
     return round(value, 6) if where.step else float(f"{value:.{DIGITS}g}")
 
 
-def summary(config: Config, base: Run, study: Study) -> dict[str, Any]:
+def summary(config: Config, base: Run, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
     """What the yaml holds: the best values with the metric that they reached, and how they were searched for.
 
     Raises SanrecError where no trial trained to its end.
     """
-    trials = counted(study)
     whole = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not whole:
         raise SanrecError(
@@ -181,13 +181,13 @@ def summary(config: Config, base: Run, study: Study) -> dict[str, Any]:
     }
 
 
-def write_trials(path: Path, study: Study, names: Sequence[str]) -> None:
+def write_trials(path: Path, trials: Sequence[FrozenTrial], names: Sequence[str]) -> None:
     """One line per trial: its number, how it ended, the best score it reached, when, and its values."""
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         columns = ["trial", "state", "score", "best_epoch", "epochs", "seconds", *names]
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({"trial": number, **_line(trial)} for number, trial in enumerate(counted(study)))
+        writer.writerows({"trial": number, **_line(trial)} for number, trial in enumerate(trials))
 
 
 def _line(trial: FrozenTrial) -> Mapping[str, Any]:
