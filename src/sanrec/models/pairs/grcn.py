@@ -69,7 +69,8 @@ class GRCN(VectorModel):
         self.channels = nn.ModuleList(
             Prototypes(graph.users, channel, graph.items, width, settings.routing) for channel in features or [None]
         )
-        self.confidence = nn.Parameter(nn.init.xavier_normal_(torch.empty(nodes, len(self.channels))))
+        # near zero, as other parameters start, half of the edges would be pruned before anything is learned
+        self.confidence = nn.Parameter(torch.ones(nodes, len(self.channels)))
         self.layers, self.regularization = settings.graph_layers, settings.regularization
 
     def refined(self) -> tuple[Tensor, list[Tensor]]:
