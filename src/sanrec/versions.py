@@ -9,6 +9,7 @@ STEPS = {
     "demo-backbone": 1,
     "demo-captioner": 1,
     "download": 1,
+    "count-backbones": 1,
     "prepare": 1,
     "caption": 1,
     "inputs": 1,
@@ -16,6 +17,7 @@ STEPS = {
     "train": 1,
     "information": 1,
     "efficiency": 1,
+    "costs": 1,
     "table": 1,
     "figure": 1,
 }

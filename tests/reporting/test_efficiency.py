@@ -175,6 +175,10 @@ def test_a_gpus_memory_is_called_so_and_long_epochs_have_no_decimals(small):
         (lambda m: m["runs"]["full/TI/default"].update(seconds_per_epoch="4"), "a cost of full/TI/default is '4'"),
         (lambda m: m["runs"]["full/TI/default"].update(seconds=[1.0, -2.0]), "a cost of full/TI/default is -2.0"),
         (lambda m: m["runs"]["full/TI/default"].update(seconds=[]), "a cost of full/TI/default is None"),
+        (lambda m: m["runs"]["full/TI/default"].pop("memory_before_bytes"), "'memory_before_bytes' of full/TI/default"),
+        (lambda m: m["runs"]["full/TI/default"].update(users="many"), "'users' of full/TI/default is 'many'"),
+        (lambda m: m["timing"].pop("repeats"), "'repeats' of timing is None"),
+        (lambda m: m.update(timing=[1, 3]), "'warm_up' of timing is None"),
     ],
 )
 def test_what_is_not_of_this_machine_or_stale_is_refused(small, change, message):

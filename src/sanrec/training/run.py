@@ -25,7 +25,7 @@ from sanrec.files import atomic, read_json, sha256, write_json
 from sanrec.methods import METHODS
 from sanrec.models.registry import POSITIONS, Recommender, trainable_parameters
 from sanrec.training.checkpoint import Progress, load_weights
-from sanrec.training.loading import load_source
+from sanrec.training.loading import SourceLoader, load_source
 from sanrec.training.loop import encode_histories, encode_items, fit, stopped
 from sanrec.training.machine import machine_name, reset_peak_memory, versions
 from sanrec.training.sources import ItemSource
@@ -82,9 +82,11 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
     return metrics
 
 
-def untrained(config: Config, run: Run, sequences: Sequences, device: torch.device) -> tuple[ItemSource, Recommender]:
+def untrained(
+    config: Config, run: Run, sequences: Sequences, device: torch.device, load: SourceLoader = load_source
+) -> tuple[ItemSource, Recommender]:
     """The run's source of items, and its model with the starting weights that the seed gives."""
-    source, shape = load_source(config, run, sequences, device)
+    source, shape = load(config, run, sequences, device)
     torch.manual_seed(run.seed)
     return source, Recommender(run.model, shape, run.settings).to(device)
 
