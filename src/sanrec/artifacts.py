@@ -25,7 +25,7 @@ import yaml
 
 from sanrec.config import CHANNELS, LETTERS, Config, Settings, validate
 from sanrec.errors import ConfigError, unknown
-from sanrec.layers import canonical, rules_of_towers
+from sanrec.layers import canonical, kept_layers, rules_of_towers
 from sanrec.methods import METHODS, Method
 
 ROOT = "results"
@@ -335,7 +335,11 @@ def run(
     text = variant if isinstance(variant, str) else format_variant(config, dataset, model, variant)
     settings = parse_variant(config, dataset, model, text)
     if "layers" in spec.valid_settings:
-        rules_of_towers(settings.layers, len(sources))
+        for source, rule in zip(sources, rules_of_towers(settings.layers, len(sources)), strict=True):
+            try:
+                kept_layers(config.backbones[source.backbone].blocks, rule, settings.blocks)
+            except ConfigError as error:
+                raise ConfigError(f"{source.channel}@{source.backbone}: {error}") from None
     return Run(dataset, model, sources, settings, int(seed), inputs_text, text)
 
 

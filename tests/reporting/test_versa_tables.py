@@ -137,10 +137,13 @@ def test_table_6_takes_out_one_part_at_a_time(read):
         }
 
 
-def test_table_7_keeps_evenly_spread_blocks(read):
-    found = {label: run.variant for label, run in runs(read(7)[0]).items()}
-    expected = {"2 blocks": "blocks=2", "3 blocks": "blocks=3", "4 blocks": "blocks=4"}
-    assert found == expected | {"6 blocks": "default", "12 blocks": "layers=full"}
+def test_table_7_keeps_the_last_block_of_each_group(read):
+    found = {label: (run.settings.layers, run.settings.blocks) for label, run in runs(read(7)[0]).items()}
+    assert list(found) == [f"{number} blocks" for number in (2, 3, 4, 6, 12)]
+    for label, (rule, blocks) in found.items():
+        number = int(label.split()[0])
+        assert list(kept_layers(12, rule, blocks)) == [0, *range(12 // number, 13, 12 // number)]
+    assert [run.variant for run in runs(read(7)[0]).values()][3:] == ["default", "layers=full"]
 
 
 def test_table_8_s_labels_say_which_blocks_its_runs_keep(read):

@@ -141,4 +141,12 @@ def disk_record(config: Config, figure: DiskSpec, root: str | Path = ".") -> lis
     """The finished stores that lie on disk without being needs, and their bytes: a new one draws the figure anew."""
     shown = [store for dataset in figure_datasets(config, figure) for store in stores(config, figure, dataset)]
     there = [s.manifest for s in shown if not made_for_it(config, s) and (Path(root) / s.manifest).is_file()]
-    return [(manifest, read_json(Path(root) / manifest)["bytes"]) for manifest in there]
+    return [(manifest, _bytes_said(Path(root) / manifest)) for manifest in there]
+
+
+def _bytes_said(manifest: Path) -> int:
+    """The bytes of a store by its manifest; 0 for one that is damaged, of which the figure itself says more."""
+    try:
+        return int(read_json(manifest)["bytes"])
+    except (ValueError, TypeError, KeyError, OSError):
+        return 0

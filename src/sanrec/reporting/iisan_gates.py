@@ -105,7 +105,8 @@ def _lines(config: Config, figure: IisanGatesSpec, frame: pd.DataFrame, stated: 
         "channel's own tower: against that tower's output one layer below. Below layer 0, the embeddings, there is "
         "nothing: there the gate only scales.",
         over if len(seeds) > 1 else f"One run, with seed {seeds[0]}: no spread.",
-        f"{stated} the visual side's weight lies in all structures.",
+        f"{stated} the visual side's weight lies in all structures; here the inter tower's are held to it, "
+        "the paper does not name the towers.",
         *verdicts(figure, frame),
         *_left_out(config, figure),
     ]
