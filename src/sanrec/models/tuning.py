@@ -17,8 +17,11 @@ from sanrec.models.blocks import AdapterBlock
 from sanrec.models.fusion import ConcatFusion
 
 # The two places of a transformer block that Houlsby et al. (2019) adapt: what attention and what the feed-forward part
-# add to the residual stream. BERT, VideoMAE: `attention.output.dense`, `output.dense`; ViT, AST: `o_proj`, `fc2`.
-HOULSBY_PLACES = re.compile(r"\.(attention\.output\.dense|(?<!attention\.)output\.dense|attention\.o_proj|self_attn\.o_proj|mlp\.fc2|mlp\.down_proj)$")
+# add to the residual stream. BERT, VideoMAE: `attention.output.dense`, `output.dense`; ViT, AST: `o_proj`, `fc2`;
+# Llama: `o_proj`, `down_proj`.
+HOULSBY_PLACES = re.compile(
+    r"\.(attention\.output\.dense|(?<!attention\.)output\.dense|(attention|self_attn)\.o_proj|mlp\.(fc2|down_proj))$"
+)
 LORA_TARGETS = ["query", "value", "q_proj", "v_proj"]
 
 
