@@ -41,8 +41,8 @@ wildcard_constraints:
 
 rule all:
     input:
-        [f"results/{name}.csv" for name in TABLES],
-        [f"results/{name}.svg" for name in FIGURES],
+        [f"results/{name}.csv" for name in needs.shown(CONFIG, TABLES)],
+        [f"results/{name}.svg" for name in needs.shown(CONFIG, FIGURES)],
 
 
 include: "workflow/rules/corpora.smk"

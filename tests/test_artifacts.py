@@ -27,7 +27,7 @@ def path(inputs="TIVA", model="crossan", variant="default", dataset="demo", seed
         (path("titel+cover"), "unknown channel 'titel'.*did you mean 'title'"),
         (path("title@brt+cover"), "unknown backbone 'brt'.*did you mean 'bert'"),
         (path("title@vit"), "backbone 'vit' reads image, but 'title' is text"),
-        (path("cover-caption"), "no backbone for channel 'cover-caption'; write cover-caption@NAME"),
+        (path("video", dataset="demo-small"), "no backbone for channel 'video'; write video@NAME"),
         (path("IT"), "written 'TI'"),
         (path("title+cover"), "written 'TI'"),
         (path("title@bert+cover@vit-base"), r"written 'title\+cover@vit-base'"),

@@ -31,6 +31,10 @@ ROOT = Path(__file__).parents[1]
         ({"datasets": {"demo": {"corpus": "dem"}}}, "unknown corpus 'dem'.*did you mean 'demo'"),
         ({"datasets": {"demo": {"backbones": {"title": "brt"}}}}, "unknown backbone 'brt'.*did you mean 'bert'"),
         ({"studies": {"x": {"title": "X", "datasets": ["demmo"]}}}, "unknown dataset 'demmo'.*did you mean 'demo'"),
+        ({"studies": {"demo": {"stand_ins": {"brt-base": "bert"}}}}, "unknown backbone 'brt-base'.*stand_ins"),
+        ({"studies": {"demo": {"stand_ins": {"bert-base": "brt"}}}}, "unknown backbone 'brt'.*stand_ins.bert-base"),
+        ({"studies": {"demo": {"stand_ins": {"bert-base": "vit"}}}}, "'vit' does not read what 'bert-base' reads"),
+        ({"studies": {"paper": {"without": ["bert-hug"]}}}, "unknown backbone 'bert-hug'.*studies.paper.without"),
         ({"backbones": {"bert-base": {"kept_layers": "odd"}}}, "backbones.bert-base: kept_layers"),
         ({"backbones": {"bert-base": {"dtype": "float8"}}}, "backbones.bert-base: dtype"),
         ({"backbones": {"bert-base": {"revision": "main"}}}, "revision"),
@@ -129,3 +133,12 @@ def test_the_light_part_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_all_is_what_the_study_has_data_sets_for():
+    """A user's study with one list of data sets asks for no table of the others."""
+    mine = {"title": "Mine", "datasets": ["demo"]}
+    tables = snakefile.tables(ROOT / "workflow/tables")
+    asked = snakefile.shown(load_config({"study": "mine", "studies": {"mine": mine}}), tables)
+    assert asked == [name for name in tables if "/" not in name]
+    assert snakefile.shown(load_config({"study": "paper"}), tables) == list(tables)

@@ -5,10 +5,13 @@
     results/{corpus}/hidden/{channel}/{backbone}.json  manifest, written last, of the store `{backbone}.zarr` beside it
     results/{corpus}/inputs/{channel}/{backbone}.json  the same for model-ready inputs
     results/checkpoints/{backbone}.json                beside the folder it vouches for
+    results/backbones.json                             parameters of the backbones whose architecture the config gives
+    results/backbones/{backbone}.json                  parameters of one that is counted from its checkpoint
     results/{dataset}/interactions.parquet             a data set, and its statistics.json
     results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/metrics.json
     results/{dataset}/tuning/{model}/{inputs}.yaml     the best settings that a search found, and every trial beside it
     results/{dataset}/efficiency/{machine}.json        time, memory and parameters of Table 4's rows on one machine
+    results/{dataset}/efficiency/{machine}/{measurement}.json        time and memory at the points of a figure
 
 One run has one path: a setting equal to its default is never written, and inputs that are the data set's own are
 letters. A path that says the same in another way is refused, naming the right one.
@@ -24,7 +27,7 @@ import yaml
 
 from sanrec.config import CHANNELS, LETTERS, Config, Settings, validate
 from sanrec.errors import ConfigError, unknown
-from sanrec.layers import canonical, rules_of_towers
+from sanrec.layers import canonical, kept_layers, rules_of_towers
 from sanrec.methods import METHODS, Method
 
 ROOT = "results"
@@ -164,9 +167,40 @@ def parse_efficiency(path: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
+def costs(dataset: str, machine: str, measurement: str) -> str:
+    """Path of the times and memory measured on one machine at the points of a figure."""
+    return f"{ROOT}/{dataset}/efficiency/{machine}/{measurement}.json"
+
+
+def parse_costs(path: str) -> tuple[str, str, str]:
+    """The data set, the machine and the measurement that the path of a figure's measurement names."""
+    match = re.search(rf"(?:^|/){ROOT}/([^/]+)/efficiency/([^/]+)/([^/]+)\.json$", path)
+    if not match:
+        raise ConfigError(f"'{path}' is no measurement: expected {ROOT}/DATASET/efficiency/MACHINE/MEASUREMENT.json")
+    return match[1], match[2], match[3]
+
+
+def cost_key(this: "Run", reads: str) -> str:
+    """What a point of a measurement is known by: the system, and how it reads hidden states (see `methods.READS`)."""
+    return f"{this.system}/{reads}"
+
+
 def checkpoint(backbone: str) -> str:
     """Path of the manifest of a backbone's checkpoint; the checkpoint's folder is `store_of` it."""
     return f"{ROOT}/checkpoints/{backbone}.json"
+
+
+def parameters(config: Config, backbone: str) -> str:
+    """Path of the file that holds a backbone's number of parameters.
+
+    One file for all whose architecture the config gives; one of its own for each that its checkpoint is needed for.
+    """
+    return f"{ROOT}/backbones.json" if config.find("backbone", backbone).architecture else own_parameters(backbone)
+
+
+def own_parameters(backbone: str) -> str:
+    """Path of the number of parameters of a backbone that is counted from its checkpoint."""
+    return f"{ROOT}/backbones/{backbone}.json"
 
 
 def hidden(corpus: str, channel: str, backbone: str) -> str:
@@ -377,7 +411,11 @@ def run(
     if not features and settings.feature_layer != default_settings(config, dataset, model).feature_layer:
         raise ConfigError(f"variant '{text}': feature_layer needs features, and inputs '{inputs_text}' have none")
     if "layers" in spec.valid_settings:
-        rules_of_towers(settings.layers, len(features))
+        for source, rule in zip(features, rules_of_towers(settings.layers, len(features)), strict=True):
+            try:
+                kept_layers(config.backbones[source.backbone].blocks, rule, settings.blocks)
+            except ConfigError as error:
+                raise ConfigError(f"{source.channel}@{source.backbone}: {error}") from None
     return Run(dataset, model, sources, settings, int(seed), inputs_text, text)
 
 

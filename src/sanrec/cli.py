@@ -158,6 +158,13 @@ def count(config: Config, args: argparse.Namespace) -> None:
     print("\n".join(describe_count(config, artifacts.parse_run(config, path)) for path in args.runs))
 
 
+def count_backbones(config: Config, args: argparse.Namespace) -> None:
+    """Count the parameters of backbones from their architecture or checkpoint, without their weights."""
+    from sanrec.backbones.counting import write_counts
+
+    write_counts(config, args.backbones, args.output)
+
+
 def efficiency(config: Config, args: argparse.Namespace) -> None:
     """Measure time, memory and parameters of every row of the tables given, on this machine, one process per row."""
     from sanrec.reporting.specs import load_table
@@ -175,6 +182,25 @@ def measure(config: Config, args: argparse.Namespace) -> None:
     from sanrec.training.efficiency import measure_run
 
     write_json(args.output, measure_run(config, artifacts.parse_run(config, args.run)))
+
+
+def costs(config: Config, args: argparse.Namespace) -> None:
+    """Measure time and memory at the points of figures, on this machine, with nothing beside."""
+    from sanrec.reporting.cost_specs import measured_points
+    from sanrec.reporting.figure_kinds import load_figure
+    from sanrec.training.costs import measure_costs
+
+    dataset, machine, measurement = artifacts.parse_costs(args.output)
+    points = measured_points(config, dataset, measurement, [load_figure(path) for path in args.specs])
+    measure_costs(config, dataset, points, machine, measurement)
+
+
+def measure_steps(config: Config, args: argparse.Namespace) -> None:
+    """Time some steps of runs in this very process, each followed by its file; `costs` calls it."""
+    from sanrec.training.costs import measure_steps as measure
+
+    pairs = zip(args.runs_and_files[::2], args.runs_and_files[1::2], strict=True)
+    measure(config, args.reads, [(artifacts.parse_run(config, run), file) for run, file in pairs])
 
 
 def popularity(config: Config, args: argparse.Namespace) -> None:
@@ -199,7 +225,7 @@ def table(config: Config, args: argparse.Namespace) -> None:
 
 def figure(config: Config, args: argparse.Namespace) -> None:
     """Draw a figure, as svg and png with its numbers as csv, from its runs."""
-    from sanrec.reporting.figure_specs import load_figure
+    from sanrec.reporting.figure_kinds import load_figure
     from sanrec.reporting.figures import make_figure
 
     make_figure(config, load_figure(args.spec), args.output.removesuffix(".svg"))
@@ -236,8 +262,11 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "tuned": (tuned, ("dataset",)),
     "information": (information, ("run",)),
     "count": (count, ("runs+",)),
+    "count-backbones": (count_backbones, ("output", "backbones+")),
     "efficiency": (efficiency, ("output", "specs+")),
     "measure": (measure, ("run", "output")),
+    "costs": (costs, ("output", "specs+")),
+    "measure-steps": (measure_steps, ("reads", "runs_and_files+")),
     "popularity": (popularity, ("dataset",)),
     "table": (table, ("spec", "reference", "output")),
     "figure": (figure, ("spec", "output")),

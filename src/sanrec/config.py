@@ -460,12 +460,17 @@ class Threads(Frozen):
 
 
 class Timing(Frozen):
-    """How time and memory are measured (CROSSAN's Table 4): each row trains so many epochs in a process of its own."""
+    """How time and memory are measured: by epochs for CROSSAN's Table 4, by steps for IISAN-Versa's Figures 5 and 7."""
 
     warm_up: NonNegativeInt = 1
     """Epochs before the clock counts: they fill caches and allocators."""
     repeats: Count = 3
     """Epochs that are timed; their median is the figure, their least and most its spread."""
+    warm_up_steps: NonNegativeInt = 5
+    """Training steps before the clock counts, at each point of a figure."""
+    steps: Count = 20
+    """Training steps that are timed at each point of a figure; their median, times an epoch's number of steps, is the
+    time of an epoch."""
 
 
 class Tuning(Frozen):
@@ -489,8 +494,8 @@ class Config(Frozen):
     seeds: tuple[NonNegativeInt, ...] | None = None
     """Seeds, in place of the study's."""
     machine: str = Field("auto", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """Name of the machine on which times and memory are measured (CROSSAN's Table 4), part of the measurement's path;
-    auto takes it from the GPU or processor. On a cluster: a name for its nodes."""
+    """Name of the machine on which times and memory are measured (CROSSAN's Table 4, IISAN-Versa's Figures 5 and 7),
+    part of the measurement's path; auto takes it from the GPU or processor. On a cluster: a name for its nodes."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Where models run: auto takes a GPU if there is one."""
     threads: Threads = Threads()

@@ -55,6 +55,12 @@ def check_references(config: Config, where: str) -> None:
     for name, study in config.studies.items():
         for dataset in study.all_datasets:
             config.find("dataset", dataset, f"{where}: studies.{name}")
+        for theirs, ours in study.stand_ins.items():
+            here = f"{where}: studies.{name}.stand_ins.{theirs}"
+            if config.find("backbone", theirs, here).modality != config.find("backbone", ours, here).modality:
+                raise ConfigError(f"{here}: '{ours}' does not read what '{theirs}' reads")
+        for backbone in study.without:
+            config.find("backbone", backbone, f"{where}: studies.{name}.without")
     if both := sorted(config.backbones.keys() & config.captioners.keys()):
         raise ConfigError(f"{where}: '{both[0]}' names a backbone and a captioner, whose checkpoints lie side by side")
     for name, corpus in config.corpora.items():

@@ -21,6 +21,12 @@ COMMON = (
 PAIR_COMMON = ("recommender_width", "learning_rate", "batch_size", "max_epochs", "patience")
 
 
+RESIDENT, FULL, DROPPED = READS = ("resident", "full", "dropped")
+"""How stored hidden states are read where their cost is measured (IISAN-Versa, Figure 7): `resident` as in training,
+where all items' kept layers lie beside the model; else they lie in the machine's memory, and each step's items move to
+the model, with all layers (`full`) or with those that are kept (`dropped`). It changes no number."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One way to recommend.

@@ -19,9 +19,12 @@ from sanrec.files import write_text
 from sanrec.hardware import machine_of
 from sanrec.load import load_config
 from sanrec.methods import METHODS
-from sanrec.reporting import figure_specs
-from sanrec.reporting.figure_specs import FigureSpec, load_figure
-from sanrec.reporting.specs import TableSpec, load_table
+from sanrec.reporting import figure_kinds
+from sanrec.reporting.backbone_specs import backbones_record, table_rows
+from sanrec.reporting.cost_specs import CostFigure, measured_points
+from sanrec.reporting.figure_base import Figure
+from sanrec.reporting.figure_kinds import load_figure
+from sanrec.reporting.specs import MAIN_DATA, TableSpec, load_table
 from sanrec.reporting.table_runs import measured_runs, needs_of
 from sanrec.spaces import described, space
 
@@ -240,6 +243,13 @@ def tables(folder: str | Path) -> dict[str, TableSpec]:
     }
 
 
+def shown(config: Config, specs: Mapping[str, Any]) -> list[str]:
+    """The names of those tables or figures for which the chosen study has data sets: a user's own may have one list."""
+    return [
+        name for name, spec in specs.items() if getattr(config.chosen_study, spec.data or MAIN_DATA[spec.paper], ())
+    ]
+
+
 def table_study(config: Config) -> str:
     """What of the config a table shows beside its runs: the study, and its data sets' names."""
     study = config.chosen_study
@@ -247,12 +257,18 @@ def table_study(config: Config) -> str:
     return json.dumps([config.study, study.model_dump(), titles])
 
 
+def table_record(config: Config, spec: TableSpec) -> str:
+    """What of the config a table shows beside its study: of backbones their licence and revision."""
+    rows = table_rows(config, spec) if spec.kind == "backbones" else {}
+    return json.dumps(backbones_record(config, rows.values()) if rows else None)
+
+
 def table_needs(config: Config, spec: TableSpec) -> list[str]:
     """What a table is made from."""
     return needs_of(config, spec)
 
 
-def figures(folder: str | Path) -> dict[str, FigureSpec]:
+def figures(folder: str | Path) -> dict[str, Figure]:
     """The figures declared below a folder, by the name under `results/`: `figure5`, `iisan-versa/figure1`."""
     root = Path(folder)
     return {
@@ -267,19 +283,55 @@ def figure_study(config: Config) -> str:
     return json.dumps([config.study, study.model_dump(exclude={"seeds"}), titles])
 
 
-def figure_needs(config: Config, spec: FigureSpec) -> list[str]:
+def figure_needs(config: Config, spec: Figure) -> list[str]:
     """What a figure is drawn from."""
-    return figure_specs.figure_needs(config, spec)
+    return figure_kinds.figure_needs(config, spec)
+
+
+def figure_record(config: Config, spec: Figure) -> str:
+    """What lies on disk that a figure shows without needing it: what is there later is shown then."""
+    return json.dumps(figure_kinds.figure_record(config, spec))
+
+
+def figure_files(folder: str, spec: Figure) -> list[str]:
+    """The files of the repository that a figure is drawn from beside its own declaration."""
+    return [beside_snakefile(folder, os.path.relpath(path, folder)) for path in figure_kinds.figure_files(spec)]
+
+
+def tabled(specs: Mapping[str, Figure]) -> list[str]:
+    """The figures that are tables too."""
+    return [name for name, spec in specs.items() if spec.tabled]
+
+
+def drawn(specs: Mapping[str, Figure]) -> list[str]:
+    """The figures that are nothing else."""
+    return [name for name, spec in specs.items() if not spec.tabled]
+
+
+def counted_backbones(config: Config) -> list[str]:
+    """The backbones whose parameters follow from the config."""
+    return [name for name, record in config.backbones.items() if record.architecture]
+
+
+def count_record(config: Config, backbones: Iterable[str]) -> str:
+    """The part of backbones' records that their numbers of parameters depend on."""
+    keys = {"blocks", "width", "architecture"}
+    return json.dumps({name: config.find("backbone", name).model_dump(include=keys) for name in backbones})
 
 
 def efficiency_needs(config: Config, dataset: str, machine: str, specs: Iterable[TableSpec]) -> list[str]:
     """What the rows read whose cost is measured on a data set. Raises ConfigError for another machine than this one."""
+    _check_machine(config, machine)
+    needs = [path for run in measured_runs(config, dataset, specs) for path in artifacts.run_needs(config, run)]
+    return list(dict.fromkeys(needs))
+
+
+def _check_machine(config: Config, machine: str) -> None:
+    """Raise ConfigError for another machine than this one."""
     if machine != machine_of(config):
         raise ConfigError(
             f"results of machine '{machine}' cannot be made here: this is '{machine_of(config)}' (config key 'machine')"
         )
-    needs = [path for run in measured_runs(config, dataset, specs) for path in artifacts.run_needs(config, run)]
-    return list(dict.fromkeys(needs))
 
 
 def efficiency_record(config: Config, dataset: str, specs: Iterable[TableSpec]) -> str:
@@ -288,13 +340,42 @@ def efficiency_record(config: Config, dataset: str, specs: Iterable[TableSpec]) 
         run.system: run.settings.model_dump(mode="json", include=artifacts.recorded_settings(run))
         for run in measured_runs(config, dataset, specs)
     }
-    return json.dumps([runs, config.device, config.threads.train, config.timing.model_dump()], sort_keys=True)
+    timing = config.timing.model_dump(include={"warm_up", "repeats"})
+    return json.dumps([runs, config.device, config.threads.train, timing], sort_keys=True)
 
 
 def efficiency_specs(folder: str, specs: Mapping[str, TableSpec]) -> list[str]:
     """The declarations of the tables that show costs."""
     names = [name for name, spec in specs.items() if spec.kind == "efficiency"]
     return [beside_snakefile(folder, f"workflow/tables/{name}.yaml") for name in names]
+
+
+def costs_needs(config: Config, dataset: str, machine: str, measurement: str, figures: Iterable[Figure]) -> list[str]:
+    """What the points read that are measured for figures. Raises ConfigError for another machine than this one."""
+    _check_machine(config, machine)
+    points = measured_points(config, dataset, measurement, figures)
+    return list(dict.fromkeys(path for run, _ in points for path in artifacts.run_needs(config, run)))
+
+
+def costs_record(config: Config, dataset: str, measurement: str, figures: Iterable[Figure]) -> str:
+    """What of figures and config a measurement depends on: points with all their settings, threads, and the timing."""
+    points = {
+        artifacts.cost_key(run, reads): run.settings.model_dump(mode="json", include=artifacts.recorded_settings(run))
+        for run, reads in measured_points(config, dataset, measurement, figures)
+    }
+    timing = config.timing.model_dump(include={"warm_up_steps", "steps"})
+    return json.dumps([points, config.device, config.threads.train, timing], sort_keys=True)
+
+
+def measurements(figures: Iterable[Figure]) -> set[str]:
+    """The names of all that figures have measured."""
+    return {figure.measurement for figure in figures if isinstance(figure, CostFigure)}
+
+
+def costs_specs(folder: str, figures: Mapping[str, Figure], measurement: str) -> list[str]:
+    """The declarations of the figures that show a measurement."""
+    names = [name for name, figure in figures.items() if measurement in measurements([figure])]
+    return [beside_snakefile(folder, f"workflow/figures/{name}.yaml") for name in names]
 
 
 def all_cores() -> int:

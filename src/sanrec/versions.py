@@ -9,6 +9,7 @@ STEPS = {
     "demo-backbone": 1,
     "demo-captioner": 1,
     "download": 1,
+    "count-backbones": 1,
     "prepare": 1,
     "caption": 1,
     "inputs": 1,
@@ -18,6 +19,7 @@ STEPS = {
     "tuned": 1,
     "information": 1,
     "efficiency": 1,
+    "costs": 1,
     "table": 1,
     "figure": 1,
 }

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import zarr
 
 from sanrec.backbones.store import (
     MISSING,
@@ -134,6 +135,16 @@ def test_half_made_stores_are_made_anew(tmp_path):
     (tmp_path / "x.zarr" / "hidden").mkdir(parents=True)
     make(tmp_path / "x.json")
     verify(tmp_path / "x.json")
+
+
+def test_a_store_that_lacks_what_sanrec_notes_in_it_is_made_anew(tmp_path):
+    manifest = tmp_path / "x.json"
+    make(manifest)
+    manifest.unlink()
+    group = zarr.open_group(tmp_path / "x.zarr", mode="r+")
+    del group.attrs["made_with"]
+    make(manifest)
+    verify(manifest)
 
 
 def test_differences_name_both_values():

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sanrec.captions.caption import caption_corpus
 from sanrec.config import Captioner, Corpus
-from sanrec.demo.llava import build_llava
+from sanrec.demo.llava import SPECIAL, build_llava
 from sanrec.files import write_json
 from sanrec.load import load_config
 
@@ -25,12 +25,13 @@ def checkpoint(tmp_path_factory) -> Path:
     """The manifest of the model's folder. Its weights are random, so it writes nonsense, another for each picture."""
     root = tmp_path_factory.mktemp("llava")
     transformers.logging.disable_progress_bar()
-    torch.manual_seed(3)
-    model, _ = build_llava(root / "tiny")
+    torch.manual_seed(5)
+    model, _ = build_llava(root / "tiny", patch=16)
     with torch.no_grad():  # else all pictures look alike to it
         model.model.multi_modal_projector.linear_1.weight.mul_(30)
         model.model.multi_modal_projector.linear_2.weight.mul_(30)
         model.lm_head.weight.mul_(5)
+        model.lm_head.weight[: len(SPECIAL) + 1] = 0  # so that it says words, and neither nothing nor <image>
     model.generation_config.eos_token_id = None  # so that every caption is as long as it may be
     model.save_pretrained(root / "tiny")
     write_json(root / "tiny.json", {"folder": str(root / "tiny")})

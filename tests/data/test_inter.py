@@ -151,7 +151,7 @@ def test_a_given_split_out_of_order_is_refused(tmp_path, spoil):
     written = pq.read_table(path)
     spoilt = pa.Table.from_pandas(spoil(written.to_pandas()), preserve_index=False)
     pq.write_table(spoilt.replace_schema_metadata(written.schema.metadata), path)
-    with pytest.raises(DataError, match="not in order; .*training before validation before test"):
+    with pytest.raises(DataError, match=r"not in order; .*training before validation before test"):
         load_sequences(path)
 
 

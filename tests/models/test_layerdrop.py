@@ -24,7 +24,7 @@ def test_published_lists(blocks, expected):
     ("kept", "expected"),
     [(2, (1, 12)), (3, (2, 7, 12)), (4, (3, 6, 9, 12)), (6, (2, 4, 6, 8, 10, 12)), (12, tuple(range(1, 13)))],
 )
-def test_the_numbers_of_table_7(kept, expected):
+def test_other_numbers_take_the_same_step(kept, expected):
     assert kept_layers(12, kept=kept) == kept_layers(12, f"even{kept}") == (0, *expected)
 
 

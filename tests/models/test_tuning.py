@@ -104,8 +104,21 @@ def test_bitfit_needs_biases():
 def test_unknown_architecture_is_refused():
     model, _ = backbone("bert")
     model.encoder.layer[0].output.dense = torch.nn.Identity()
-    with pytest.raises(ValueError, match="two per block"):
+    with pytest.raises(ConfigError, match=r"BertModel.*two per block: use lora"):
         add_houlsby(model, 4, "relu")
+
+
+def test_language_models_take_adapters_behind_attention_and_feed_forward():
+    sizes = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = LlamaModel(LlamaConfig(vocab_size=9, **sizes))
+    tokens = torch.arange(6)[None]
+    before = model(tokens).last_hidden_state
+    adapted = add_houlsby(model, 4, "relu")
+    trained = {name.split(".adapter.")[0] for name, p in adapted.named_parameters() if p.requires_grad}
+    places = ("self_attn.o_proj", "mlp.down_proj")
+    assert trained == {f"layers.{block}.{place}" for block in (0, 1) for place in places}
+    # adapters start near the identity: N(0, 0.01^2) twice
+    torch.testing.assert_close(adapted(tokens).last_hidden_state, before, rtol=0, atol=0.05)
 
 
 def test_frozen_read_out_takes_unequal_widths():

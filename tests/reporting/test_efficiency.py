@@ -8,7 +8,6 @@ import pytest
 from sanrec import artifacts
 from sanrec.errors import ConfigError, DataError
 from sanrec.load import load_config
-from sanrec.methods import METHODS
 from sanrec.reporting.reference import read_reference
 from sanrec.reporting.specs import COSTS, TableSpec, load_table
 from sanrec.reporting.table_runs import measured_rows, measured_runs, needs_of, row_runs
@@ -80,7 +79,7 @@ def record(config, spec, dataset="demo", machine="here"):
     for run in measured_runs(config, dataset, [spec]):
         seconds, peak, before, parameters = COST[run.system]
         runs[run.system] = {
-            "settings": run.settings.model_dump(mode="json", include=set(METHODS[run.model].valid_settings)),
+            "settings": run.settings.model_dump(mode="json", include=artifacts.recorded_settings(run)),
             "seconds_per_epoch": sorted(seconds)[1],
             "seconds": seconds,
             "peak_memory_bytes": peak * MIB,
@@ -175,6 +174,10 @@ def test_a_gpus_memory_is_called_so_and_long_epochs_have_no_decimals(small):
         (lambda m: m["runs"]["full/TI/default"].update(seconds_per_epoch="4"), "a cost of full/TI/default is '4'"),
         (lambda m: m["runs"]["full/TI/default"].update(seconds=[1.0, -2.0]), "a cost of full/TI/default is -2.0"),
         (lambda m: m["runs"]["full/TI/default"].update(seconds=[]), "a cost of full/TI/default is None"),
+        (lambda m: m["runs"]["full/TI/default"].pop("memory_before_bytes"), "'memory_before_bytes' of full/TI/default"),
+        (lambda m: m["runs"]["full/TI/default"].update(users="many"), "'users' of full/TI/default is 'many'"),
+        (lambda m: m["timing"].pop("repeats"), "'repeats' of timing is None"),
+        (lambda m: m.update(timing=[1, 3]), "'warm_up' of timing is None"),
     ],
 )
 def test_what_is_not_of_this_machine_or_stale_is_refused(small, change, message):

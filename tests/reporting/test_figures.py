@@ -17,7 +17,8 @@ from safetensors.numpy import save_file
 from sanrec.errors import DataError
 from sanrec.load import load_config
 from sanrec.models.gates import CrossModalGates
-from sanrec.reporting.figure_specs import GatesSpec, SweepSpec, gate_runs, load_figure, sweep_points
+from sanrec.reporting.figure_kinds import load_figure
+from sanrec.reporting.figure_specs import GatesSpec, SweepSpec, gate_runs, sweep_points
 from sanrec.reporting.figures import draw, gather, make_figure
 from sanrec.reporting.heatmaps import SHADES
 from sanrec.reporting.page import styled
@@ -218,7 +219,7 @@ def test_gates_are_the_models_own(gates, tmp_path):
     sums = frame.groupby(["seed", "tower", "layer"])["weight"].sum()
     np.testing.assert_allclose(sums, 1, rtol=0, atol=1e-12)
     rows = frame.set_index(["seed", "tower", "layer", "gate"])["weight"]
-    model = CrossModalGates(7, 3)
+    model = CrossModalGates([7] * 3)
     for seed in (0, 1):
         model.load_state_dict({f"logits.{m}": torch.tensor(logits[seed, :, m]) for m in range(3)})
         expected = model.weights().double().detach()  # [L, M, M + 1], towers T, I, V, the own state's last
@@ -336,7 +337,9 @@ def test_an_error_names_the_run_and_leaves_the_earlier_figure(small, tmp_path, s
 
 @pytest.mark.parametrize("name", ["figure3", "figure4", "figure5"])
 @pytest.mark.parametrize("values", [{"study": "demo"}, {"study": "paper"}, {"study": "paper", "seeds": [1, 2, 3]}])
-def test_in_the_declared_figures_nothing_lies_on_anything(repository, tmp_path, write_run, write_gates, name, values):
+def test_in_the_declared_figures_nothing_lies_on_anything(
+    repository, tmp_path, write_run, write_gates, nothing_overlaps, name, values
+):
     config, figure = load_config(values), load_figure(repository / f"workflow/figures/{name}.yaml")
     rng = np.random.default_rng(0)
     if isinstance(figure, GatesSpec):
@@ -346,25 +349,7 @@ def test_in_the_declared_figures_nothing_lies_on_anything(repository, tmp_path, 
         for run in [run for point in sweep_points(config, figure) for run in point.runs]:
             write_run(run, rng.geometric(0.02, 300), validation=rng.geometric(0.02, 300))
     page = drawn(config, figure, tmp_path)
-    boxes = [text.get_window_extent() for text in page.texts]
-    boxes += [legend.get_window_extent() for legend in page.legends]
-    for axes in page.axes:
-        boxes.append(axes.get_window_extent())
-        both = [(axes.xaxis, axes.get_xticklabels()), (axes.yaxis, axes.get_yticklabels())]
-        labels = [label for axis, ticks in both for label in ticks if label.get_text() and in_view(axis, label)]
-        labels += [axes.xaxis.label, axes.yaxis.label, axes.title]
-        boxes += [label.get_window_extent() for label in labels if label.get_text() and label.get_visible()]
-    for box in boxes:
-        assert page.bbox.x0 <= box.x0 < box.x1 <= page.bbox.x1
-        assert page.bbox.y0 <= box.y0 < box.y1 <= page.bbox.y1
-    for one, other in itertools.combinations(boxes, 2):
-        apart = one.x1 <= other.x0 or other.x1 <= one.x0 or one.y1 <= other.y0 or other.y1 <= one.y0
-        assert apart, (one, other)
-
-
-def in_view(axis, label):
-    low, high = sorted(axis.get_view_interval())
-    return low <= label.get_position()[axis.axis_name == "y"] <= high and label.get_visible()
+    nothing_overlaps(page)
 
 
 def luminance(colour):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,7 +14,8 @@ from sanrec.reporting.specs import TableSpec, load_table
 from sanrec.reporting.stand_ins import datasets_of
 from sanrec.reporting.table_runs import needs_of, paper_datasets, runs_of
 
-TABLES = ["table1", "table2", "table3", "table4", "table5", "table6", "table7", "iisan-versa/table1"]
+ROOT = Path(__file__).parents[2] / "workflow/tables"
+TABLES = [path.relative_to(ROOT).with_suffix("").as_posix() for path in sorted(ROOT.rglob("*.yaml"))]
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from sanrec.training.loop import adam, training_loss
 from sanrec.training.run import train_run
 from sanrec.training.sequences import training_windows, untrained
 from sanrec.training.sources import HiddenSource, UncachedSource, UnequalHiddenSource, standardized
+from sanrec.training.streamed import load_streamed
 
 CPU = torch.device("cpu")
 WIDTH, BLOCKS = 24, 5  # of the wide text encoder; the others have 16 and 3
@@ -87,6 +88,18 @@ def test_each_channel_has_a_bank_of_its_own_width_and_layers(shop):
     assert title.dtype == cover.dtype == torch.float32
     assert torch.equal(title, stored(shop, "title", "wide-bert", range(6))[:, items - 1].float())
     assert torch.equal(cover, stored(shop, "cover", "tiny-vit", [0, 2, 3])[:, items - 1].float())
+
+
+@pytest.mark.parametrize("every_layer", [True, False])
+def test_what_moves_with_each_batch_is_what_a_bank_of_all_items_gives(shop, every_layer):
+    resident, shape = load_source(shop.config, run(shop, blocks=2), shop.sequences, CPU)
+    streamed, same = load_streamed(shop.config, run(shop, blocks=2), shop.sequences, CPU, every_layer)
+    wanted = torch.tensor([9, 2, 24])
+    assert same == shape
+    assert all(torch.equal(*both) for both in zip(streamed.gather(wanted), resident.gather(wanted), strict=True))
+    assert [bank.shape for bank in streamed.banks] == [
+        (BLOCKS + 1 if every_layer else 3, 24, WIDTH), (4 if every_layer else 3, 24, 16)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_methods_that_no_table_shows_yet_train_too(finished):
         ("results/demmo/interactions.parquet", "unknown dataset 'demmo'"),
         ("results/demo/hidden/vidio/videomae.json", "unknown channel 'vidio'"),
         ("results/demo/hidden/video/vit.json", "backbone 'vit' reads image"),
-        ("results/checkpoints/brt.json", "unknown backbone 'brt'"),
+        ("results/checkpoints/brt.json", "unknown backbone or captioner 'brt'"),
     ],
 )
 def test_a_path_that_means_nothing_says_why(finished, path, message):

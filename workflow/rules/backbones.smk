@@ -61,3 +61,38 @@ rule checkpoint:
         record=lambda w: needs.checkpoint_record(CONFIG, w.backbone),
     shell:
         "python -m sanrec --log {log:q} checkpoint {wildcards.backbone:q}"
+
+
+rule count_backbones:
+    # Parameters of every backbone whose architecture the config gives, from that alone: nothing is downloaded.
+    output:
+        "results/backbones.json",
+    log:
+        "results/logs/count-backbones.log",
+    localrule: True
+    conda:
+        "../../envs/extract.yaml"
+    params:
+        version=STEPS["count-backbones"],
+        backbones=needs.counted_backbones(CONFIG),
+        record=needs.count_record(CONFIG, needs.counted_backbones(CONFIG)),
+    shell:
+        "python -m sanrec --log {log:q} count-backbones {output:q} {params.backbones:q}"
+
+
+rule count_backbone:
+    # Parameters of one that is not so known, from its checkpoint.
+    input:
+        "results/checkpoints/{backbone}.json",
+    output:
+        "results/backbones/{backbone}.json",
+    log:
+        "results/logs/count-backbones/{backbone}.log",
+    localrule: True
+    conda:
+        "../../envs/extract.yaml"
+    params:
+        version=STEPS["count-backbones"],
+        record=lambda w: needs.count_record(CONFIG, [w.backbone]),
+    shell:
+        "python -m sanrec --log {log:q} count-backbones {output:q} {wildcards.backbone:q}"

@@ -5,6 +5,7 @@ rule figure:
     input:
         needs=lambda w: needs.figure_needs(CONFIG, FIGURES[w.figure]),
         spec=lambda w: needs.beside_snakefile(workflow.basedir, f"workflow/figures/{w.figure}.yaml"),
+        files=lambda w: needs.figure_files(workflow.basedir, FIGURES[w.figure]),
     output:
         svg="results/{figure}.svg",
         png="results/{figure}.png",
@@ -12,12 +13,25 @@ rule figure:
     log:
         "results/logs/figure/{figure}.log",
     wildcard_constraints:
-        figure=needs.one_of(FIGURES),
+        figure=needs.one_of(needs.drawn(FIGURES)),
     localrule: True
     conda:
         "../../envs/data.yaml"
     params:
         version=STEPS["figure"],
         study=needs.figure_study(CONFIG),
+        record=lambda w: needs.figure_record(CONFIG, FIGURES[w.figure]),
     shell:
         "python -m sanrec --log {log:q} figure {input.spec:q} {output.svg:q}"
+
+
+use rule figure as figure_with_table with:
+    # The same for figures whose numbers are worth a table too.
+    output:
+        svg="results/{figure}.svg",
+        png="results/{figure}.png",
+        csv="results/{figure}.csv",
+        md="results/{figure}.md",
+        html="results/{figure}.html",
+    wildcard_constraints:
+        figure=needs.one_of(needs.tabled(FIGURES)),

@@ -98,3 +98,28 @@ rule efficiency:
         specs=needs.efficiency_specs(workflow.basedir, TABLES),
     shell:
         "python -m sanrec --log {log:q} efficiency {output:q} {params.specs:q}"
+
+
+rule costs:
+    # Time and memory at the points of a figure on this machine, in one call; what is finished survives a killed job. It
+    # asks for all cores, as above.
+    input:
+        lambda w: needs.costs_needs(CONFIG, w.dataset, w.machine, w.measurement, FIGURES.values()),
+    output:
+        "results/{dataset}/efficiency/{machine}/{measurement}.json",
+    log:
+        "results/logs/costs/{dataset}/{machine}/{measurement}.log",
+    wildcard_constraints:
+        measurement=needs.one_of(needs.measurements(FIGURES.values())),
+    conda:
+        "../../envs/train.yaml"
+    threads: needs.all_cores()
+    resources:
+        runtime=1440,
+        mem_mb=8000,
+    params:
+        version=STEPS["costs"],
+        points=lambda w: needs.costs_record(CONFIG, w.dataset, w.measurement, FIGURES.values()),
+        specs=lambda w: needs.costs_specs(workflow.basedir, FIGURES, w.measurement),
+    shell:
+        "python -m sanrec --log {log:q} costs {output:q} {params.specs:q}"

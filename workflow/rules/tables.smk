@@ -20,5 +20,6 @@ rule table:
     params:
         version=STEPS["table"],
         study=needs.table_study(CONFIG),
+        record=lambda w: needs.table_record(CONFIG, TABLES[w.table]),
     shell:
         "python -m sanrec --log {log:q} table {input.spec:q} {input.reference:q} {output.csv:q}"

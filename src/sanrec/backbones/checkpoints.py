@@ -139,16 +139,16 @@ def load_backbone(
     return model.eval() if placed is not None else model.eval().to(place)
 
 
-def empty_backbone(manifest: str | Path, backbone: Backbone, name: str) -> "PreTrainedModel":
+def empty_backbone(manifest: str | Path | None, backbone: Backbone, name: str) -> "PreTrainedModel":
     """The encoder without weights, on the meta device: to count its parameters.
 
-    Built from the checkpoint where there is one, else from the registry's `architecture`. Raises ConfigError where
-    there is neither, or where depth or width are not as the registry says.
+    Built from the checkpoint where there is one (and a manifest is given), else from the registry's `architecture`.
+    Raises ConfigError where there is neither, or where depth or width are not as the registry says.
     """
     import torch
     import transformers
 
-    if Path(manifest).is_file():
+    if manifest is not None and Path(manifest).is_file():
         config = recorded_config(open_checkpoint(manifest))
     elif "model_type" in backbone.architecture:
         config = transformers.AutoConfig.for_model(**backbone.architecture)

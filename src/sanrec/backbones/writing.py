@@ -75,7 +75,8 @@ def open_for_writing(
     if folder.exists():
         try:
             group = zarr.open_group(folder, mode="r+", zarr_format=3)
-            stored = dict(group.attrs).get("identity")
+            if "made_with" in group.attrs:  # else sanrec did not write it
+                stored = dict(group.attrs).get("identity")
         except Exception:  # half a store, or something else of that name: as good as none
             stored = None
     if stored is not None and stored == identity and _fits(group, items, plan):

@@ -11,7 +11,7 @@ CAPTIONERS = {
     "llava-34b": Captioner(
         prompts={"cover": "cover", "video": "video"},
         checkpoint="llava-hf/llava-v1.6-34b-hf",
-        revision="ccd5c91d89be1ceca9276ea2522b2c53e9ab7f21",
+        revision="66b6feb83d0249dc9f31a24bd3abfb63f90e41aa",
         video_grid=((336, 336),),
         batch_size=4,
         device_map="auto",

@@ -211,6 +211,8 @@ DATASETS = {
     ),
 }
 
+EFFICIENCY_BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # IISAN-Versa, VI-D
+
 STUDIES = {
     "demo": Study(
         title="Demo",
@@ -221,7 +223,11 @@ STUDIES = {
         stand_ins={"bert-base": "bert", "bert-large": "bert-deep", "llama-3-8b": "llama", "vit-base": "vit"},
         seeds=(0,),
         figure_seeds=(0, 1, 2),
-        points={"adapter_width": (4, 16, 32, 128), "learning_rate": (1e-4, 5e-4, 2e-3, 1e-2)},
+        points={
+            "adapter_width": (4, 16, 32, 128),
+            "learning_rate": (1e-4, 5e-4, 2e-3, 1e-2),
+            "efficiency_batch_size": EFFICIENCY_BATCH_SIZES,
+        },
     ),
     "paper": Study(
         title="Papers",
@@ -233,6 +239,7 @@ STUDIES = {
         points={
             "adapter_width": (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192),
             "learning_rate": (1e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
+            "efficiency_batch_size": EFFICIENCY_BATCH_SIZES,
         },
     ),
 }

@@ -1,19 +1,21 @@
 """Trains the demo's captioner on covers and videos drawn apart from the items, in two lessons.
 
-First its vision tower learns to see: to name hue and pattern of a cover, and to measure where the figure of a video's
-frame is and how large, all read off the picture's token by linear layers that are thrown away. Then, the tower frozen,
-projector and language model learn to write the sentences of `sentences`, by the usual loss on the next word.
+First its vision tower learns to see: to name what is on a cover, to name shape and colour of the figure in a video's
+frame, and to measure where it is and how large, all read off the picture's token by linear layers that are thrown away.
+Then, the tower frozen, projector and language model learn to write the sentences of `sentences`, by the usual loss on
+the next word.
 
 Direction and pace are no matter of one frame, and three frames are far apart: a fast figure has crossed the picture
 twice between two of them. They follow from the ways between the frames, and from how these differ; the language model
-has to work that out. It finds it soon where it is also made to recall, in its middle and by a layer that is thrown
-away, what the tower measured in each frame; without that it was still guessing after all its steps.
+has to work that out. It finds it where it is also made to recall, by linear layers that are thrown away, in its second
+block what the tower measured in each frame, and in its third how the figure got from each frame to the next. Without
+that it was still guessing after all its steps; with the first alone it was right in two videos of three.
 
-Shapes: n pictures or items, F frames, H and W the model's height and width of a picture.
+Shapes: n covers or videos, F frames, H and W the model's height and width of a picture.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +24,11 @@ import numpy as np
 
 from sanrec.captions.prompts import load_prompt
 from sanrec.captions.registry import CAPTIONERS
-from sanrec.demo.draw import draw_cover, frame_times, move_figure, paint_frames
-from sanrec.demo.llava import IMAGE, build_llava
-from sanrec.demo.sentences import read_caption, write_caption
-from sanrec.demo.world import FACTORS, World, generator, shown
+from sanrec.demo.draw import DETAILS
+from sanrec.demo.llava import build_llava
+from sanrec.demo.pictures import Pictures, draw_covers, draw_videos, model_pictures, normal
+from sanrec.demo.sentences import TELLS, count_right, write_caption
+from sanrec.demo.world import World
 from sanrec.errors import unknown
 from sanrec.files import write_json
 
@@ -34,12 +37,12 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import LlavaNextForConditionalGeneration, LlavaNextProcessor
 
-PURPOSE = 30  # of the generators of training pictures, apart from all that `world`, `media` and `naming` draw
-MEDIA = ("cover", "video")
-RECALLS = 2  # the block of the language model whose states are made to recall measures
 WAVES = (1, 2, 4)  # how finely the tower learns to measure: sine and cosine of so many half turns over the whole way
-
+WAY_WAVES = (1, 2)  # and how finely the language model recalls the ways between frames
 MEASURES = 3 * (1 + 2 * len(WAVES))
+WAYS = 3 * 2 * len(WAY_WAVES)
+PLACES_BLOCK, WAYS_BLOCK = 2, 3  # the blocks of the language model whose states are made to recall them
+WEIGHT = 10  # of every such measure, beside a loss of words
 
 log = logging.getLogger(__name__)
 
@@ -79,70 +82,10 @@ def make_captioner(name: str, folder: Path, lessons: Lessons | None = None) -> N
     accuracy = {}
     for medium, pictures in drawn.items():
         said = tell(model, processor, medium, pictures.pixels[: lessons.held])
-        accuracy |= count_right(medium, said, pictures.values(lessons.held))
+        accuracy |= count_right(medium, said, pictures.truth[: lessons.held])
     log.info("%s: told rightly of pictures held out: %s", name, accuracy)
     model.save_pretrained(folder)
     write_json(folder / "training.json", {"task": "telling factors", "accuracy": accuracy})
-
-
-# -- pictures ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Drawn covers or videos with the truth about them."""
-
-    medium: str
-    pixels: np.ndarray
-    """[n, F, H, W, 3], uint8."""
-    labels: np.ndarray
-    """The places of the values of the factors that the medium shows [n, 2]."""
-    places: np.ndarray
-    """Where each frame's figure is: x, y and radius [n, F, 3]; of covers nothing [n, F, 0]."""
-
-    def values(self, count: int | None = None) -> list[dict[str, str]]:
-        """The factors of the first `count` of them by name."""
-        names = shown(self.medium)
-        return [{k: FACTORS[k].values[v] for k, v in zip(names, row, strict=True)} for row in self.labels[:count]]
-
-
-def _draw(medium: str, count: int) -> tuple[np.random.Generator, Pictures]:
-    rng = generator(World(), PURPOSE, MEDIA.index(medium))
-    labels = np.stack([rng.integers(len(FACTORS[name].values), size=count) for name in shown(medium)], axis=1)
-    return rng, Pictures(medium, np.zeros(0), labels, np.zeros(0))
-
-
-def draw_covers(count: int) -> Pictures:
-    """Covers as the model sees them, F = 1."""
-    rng, plan = _draw("cover", count)
-    made = [shrink(draw_cover(rng, world=World(), **values))[None] for values in plan.values()]
-    return Pictures("cover", np.stack(made), plan.labels, np.zeros((count, 1, 0), np.float32))
-
-
-def draw_videos(count: int, frames: int = 3) -> Pictures:
-    """Videos as the model sees them: the frames that captioning takes of a file."""
-    from sanrec.media.video import moments
-
-    rng, plan = _draw("video", count)
-    times = frame_times(World())
-    times = times[moments(len(times), frames)]
-    places = [move_figure(rng, times=times, **values) for values in plan.values()]
-    made = [np.stack([shrink(frame) for frame in paint_frames(rng, place, World())]) for place in places]
-    return Pictures("video", np.stack(made), plan.labels, np.stack(places))
-
-
-def shrink(pixels: np.ndarray) -> np.ndarray:
-    """A picture [height, width, 3], uint8, as large as the model sees it [H, W, 3]."""
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(pixels).resize((IMAGE, IMAGE), Image.Resampling.BILINEAR))
-
-
-def normal(pixels: np.ndarray) -> "Tensor":
-    """Pixels [..., H, W, 3], uint8, as the tower takes them [..., 3, H, W], float32 from -1 to 1."""
-    import torch
-
-    return torch.from_numpy(pixels).movedim(-1, -3).float() / 127.5 - 1
 
 
 # -- first lesson ------------------------------------------------------------------------------------------------------
@@ -151,32 +94,52 @@ def normal(pixels: np.ndarray) -> "Tensor":
 def learn_to_see(
     model: "LlavaNextForConditionalGeneration", covers: Pictures, videos: Pictures, lessons: Lessons
 ) -> None:
-    """Train the vision tower on single pictures: to name what covers show, and to measure figures in frames."""
+    """Train the vision tower on single pictures: to name what there is, and to measure figures in frames."""
     import torch
     from torch.nn.functional import cross_entropy, mse_loss
 
     tower = model.model.vision_tower
     width = tower.config.hidden_size
-    names, measures = torch.nn.Linear(width, 12), torch.nn.Linear(width, MEASURES)
-    parameters = [*tower.parameters(), *names.parameters(), *measures.parameters()]
+    seen = TELLS["cover"], DETAILS["video"]  # what a single cover shows, and a single frame
+    kinds = [[len(values) for values in names.values()] for names in seen]
+    layers = torch.nn.ModuleList(torch.nn.Linear(width, size) for size in (*map(sum, kinds), MEASURES))
+    parameters = [*tower.parameters(), *layers.parameters()]
+    labels = [torch.from_numpy(drawn.labels(list(names))) for drawn, names in zip((covers, videos), seen, strict=True)]
     frames, places = videos.pixels.reshape(-1, *videos.pixels.shape[2:]), videos.places.reshape(-1, 3)
     rng, size = np.random.default_rng(0), lessons.batch_size
-    first = lessons.held * videos.pixels.shape[1]
+    each = videos.pixels.shape[1]
     for step in optimize(parameters, lessons.seeing, lessons.seeing_rate, "learning to see"):
-        some, others = rng.integers(lessons.held, len(covers.pixels), size), rng.integers(first, len(frames), size)
+        some = rng.integers(lessons.held, len(covers.pixels), size)
+        others = rng.integers(lessons.held * each, len(frames), size)
         pictures = normal(np.concatenate([covers.pixels[some, 0], frames[others]]))
         tokens = tower(pictures, output_hidden_states=True).hidden_states[-1][:, 1]  # behind the class token
-        said, answers = names(tokens[:size]), torch.from_numpy(covers.labels[some])
-        naming = cross_entropy(said[:, :6], answers[:, 0]) + cross_entropy(said[:, 6:], answers[:, 1])
-        measuring = mse_loss(measures(tokens[size:]), torch.from_numpy(waves(places[others])))
-        step(naming + 10 * measuring)
+        said = layers[0](tokens[:size]).split(kinds[0], 1), layers[1](tokens[size:]).split(kinds[1], 1)
+        right = labels[0][some], labels[1][others // each]
+        naming = sum(cross_entropy(one, right[i][:, k]) for i in (0, 1) for k, one in enumerate(said[i]))
+        measuring = mse_loss(layers[2](tokens[size:]), torch.from_numpy(waves(places[others])))
+        step(naming + WEIGHT * measuring)
 
 
 def waves(places: np.ndarray) -> np.ndarray:
     """Places [..., 3], each number scaled to -1 to 1, with their sines and cosines [..., MEASURES]."""
-    scaled = (places - [0, 0, 0.65]) / [1.3, 1.3, 0.55]  # of all that `move_figure` gives
-    turns = [turn(np.pi * wave * scaled) for wave in WAVES for turn in (np.sin, np.cos)]
-    return np.concatenate([scaled, *turns], axis=-1).astype(np.float32)
+    scaled = _scale(places)
+    return np.concatenate([scaled, _turns(scaled, WAVES)], axis=-1).astype(np.float32)
+
+
+def ways(places: np.ndarray) -> np.ndarray:
+    """Of places [n, F, 3] the ways from each frame to the next, as sines and cosines [n, F - 1, WAYS].
+
+    As a figure that leaves the picture comes in again on the other side, only the angle of its way is known.
+    """
+    return _turns(np.diff(_scale(places), axis=1), WAY_WAVES).astype(np.float32)
+
+
+def _scale(places: np.ndarray) -> np.ndarray:
+    return (places - [0, 0, 0.65]) / [1.3, 1.3, 0.55]  # over all that `move_figure` gives
+
+
+def _turns(scaled: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    return np.concatenate([turn(np.pi * count * scaled) for count in counts for turn in (np.sin, np.cos)], axis=-1)
 
 
 def optimize(parameters: "list[torch.nn.Parameter]", steps: int, rate: float, what: str) -> "Iterator[Any]":
@@ -214,9 +177,13 @@ def learn_to_tell(
 
     model.train()
     model.model.vision_tower.requires_grad_(False).eval()
-    frames = drawn["video"].pixels.shape[1]
-    recalls = torch.nn.Linear(model.config.text_config.hidden_size, frames * MEASURES)
-    parameters = [parameter for parameter in (*model.parameters(), *recalls.parameters()) if parameter.requires_grad]
+    frames, width = drawn["video"].pixels.shape[1], model.config.text_config.hidden_size
+    recalls = {
+        PLACES_BLOCK: (torch.nn.Linear(width, frames * MEASURES), waves),
+        WAYS_BLOCK: (torch.nn.Linear(width, (frames - 1) * WAYS), ways),
+    }
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parameters += [parameter for layer, _ in recalls.values() for parameter in layer.parameters()]
     texts = {medium: encode_captions(processor, pictures) for medium, pictures in drawn.items()}
     rng = np.random.default_rng(1)
     for count, step in enumerate(optimize(parameters, lessons.telling, lessons.telling_rate, "learning to tell")):
@@ -228,11 +195,12 @@ def learn_to_tell(
         labels[:, :start] = -100
         labels[labels == processor.tokenizer.pad_token_id] = -100
         out = model(**batch, labels=labels, output_hidden_states=True)
-        recalling = torch.zeros(())
+        loss = out.loss
         if medium == "video":
-            measured = torch.from_numpy(waves(pictures.places[rows])).flatten(1)
-            recalling = mse_loss(recalls(out.hidden_states[RECALLS][:, start - 1]), measured)
-        step(out.loss + 10 * recalling)
+            for block, (layer, measure) in recalls.items():
+                measured = torch.from_numpy(measure(pictures.places[rows])).flatten(1)
+                loss = loss + WEIGHT * mse_loss(layer(out.hidden_states[block][:, start - 1]), measured)
+        step(loss)
     model.model.vision_tower.requires_grad_(True)
     model.eval()
 
@@ -251,18 +219,9 @@ def ask(processor: "LlavaNextProcessor", medium: str, frames: int) -> np.ndarray
 def encode_captions(processor: "LlavaNextProcessor", pictures: Pictures) -> tuple[np.ndarray, int]:
     """Question and caption of each cover or video as tokens, padded on the right [n, S], and where captions begin."""
     asked, tokenizer = ask(processor, pictures.medium, pictures.pixels.shape[1]), processor.tokenizer
-    captions = [write_caption(pictures.medium, values) + tokenizer.eos_token for values in pictures.values()]
+    captions = [write_caption(pictures.medium, values) + tokenizer.eos_token for values in pictures.truth]
     told = tokenizer(captions, padding=True, padding_side="right", return_tensors="np")["input_ids"]
     return np.concatenate([np.broadcast_to(asked, (len(told), len(asked))), told], axis=1), len(asked)
-
-
-def model_pictures(pixels: np.ndarray) -> "dict[str, Tensor]":
-    """Pictures [n, F, H, W, 3] as the model takes them: each twice, as its own thumbnail and only tile."""
-    import torch
-
-    pictures = normal(pixels.reshape(-1, *pixels.shape[2:]))
-    sizes = torch.full((len(pictures), 2), World().image_size)
-    return {"pixel_values": pictures[:, None].expand(-1, 2, -1, -1, -1), "image_sizes": sizes}
 
 
 def tell(
@@ -279,12 +238,3 @@ def tell(
         out = model.generate(**batch, attention_mask=torch.ones_like(batch["input_ids"]), max_new_tokens=24)
         said += processor.tokenizer.batch_decode(out[:, len(asked) :], skip_special_tokens=True)
     return said
-
-
-def count_right(medium: str, said: Sequence[str | None], values: Sequence[Mapping[str, str]]) -> dict[str, float]:
-    """The share of captions that tell each factor of a medium as it is."""
-    told = [read_caption(medium, caption) for caption in said]
-    return {
-        name: float(np.mean([one[name] == truth[name] for one, truth in zip(told, values, strict=True)]))
-        for name in shown(medium)
-    }

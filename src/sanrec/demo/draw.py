@@ -14,6 +14,14 @@ import numpy as np
 from sanrec.demo.words import write_title
 from sanrec.demo.world import FACTORS, World, shown
 
+SIDES = (("upper left", "upper right"), ("lower left", "lower right"))
+COLOURS = ("red", "green", "blue")
+DETAILS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "cover": {"mark": ("disc", "box"), "corner": SIDES[0] + SIDES[1]},
+    "video": {"colour": COLOURS, "figure": ("disc", "box")},
+}
+"""What can be said of a cover or a video beside its factors, and is chance."""
+
 
 def place(factor: str, value: str) -> int:
     """The place of a value among its factor's values, from 0."""
@@ -42,6 +50,13 @@ def draw_cover(rng: np.random.Generator, mood: str, texture: str, world: World) 
     Chance: where the pattern starts, how dense and how strong it is, saturation and light, a grey disc or box
     somewhere on it, grain.
     """
+    return draw_known_cover(rng, mood, texture, world)[0]
+
+
+def draw_known_cover(
+    rng: np.random.Generator, mood: str, texture: str, world: World
+) -> tuple[np.ndarray, dict[str, str]]:
+    """The same cover, and what its details are (`DETAILS`): disc or box, and in which corner of the picture."""
     x, y = _grid(world.image_size)
     density, phase = rng.uniform(3.2, 4.2), rng.uniform(0, 2 * np.pi, 2)
     across = {
@@ -60,9 +75,11 @@ def draw_cover(rng: np.random.Generator, mood: str, texture: str, world: World) 
     colour = np.array(colorsys.hsv_to_rgb(hue % 1, rng.uniform(0.55, 0.9), 1), np.float32)
     picture = light[..., None] * colour
     cx, cy, radius = rng.uniform(-0.6, 0.6), rng.uniform(-0.6, 0.6), rng.uniform(0.15, 0.3)
-    distance = np.hypot(x - cx, y - cy) if rng.random() < 0.5 else np.maximum(abs(x - cx), abs(y - cy))
+    disc = rng.random() < 0.5
+    distance = np.hypot(x - cx, y - cy) if disc else np.maximum(abs(x - cx), abs(y - cy))
     picture = np.where((distance < radius)[..., None], np.float32(rng.uniform(0, 1)), picture)
-    return _bytes(picture + np.float32(0.03) * rng.standard_normal(picture.shape, np.float32))
+    details = {"mark": "disc" if disc else "box", "corner": SIDES[int(cy > 0)][int(cx > 0)]}
+    return _bytes(picture + np.float32(0.03) * rng.standard_normal(picture.shape, np.float32)), details
 
 
 def draw_frames(rng: np.random.Generator, motion: str, pace: str, world: World, times: np.ndarray) -> np.ndarray:
@@ -71,7 +88,7 @@ def draw_frames(rng: np.random.Generator, motion: str, pace: str, world: World, 
     A disc or box crosses the picture, or grows or shrinks in its middle, again and again; the pace says how often.
     Chance: colours of figure and ground, its size and shape, where it starts, how far off the middle it moves, grain.
     """
-    return paint_frames(rng, move_figure(rng, motion, pace, times), world)
+    return paint_frames(rng, move_figure(rng, motion, pace, times), world)[0]
 
 
 def move_figure(rng: np.random.Generator, motion: str, pace: str, times: np.ndarray) -> np.ndarray:
@@ -92,17 +109,22 @@ def move_figure(rng: np.random.Generator, motion: str, pace: str, times: np.ndar
     return np.stack(places, axis=1).astype(np.float32)
 
 
-def paint_frames(rng: np.random.Generator, places: np.ndarray, world: World) -> np.ndarray:
-    """The frames of a video whose figure is at `places` [frame, 3]: [frame, size, size, 3], uint8."""
+def paint_frames(rng: np.random.Generator, places: np.ndarray, world: World) -> tuple[np.ndarray, dict[str, str]]:
+    """The frames of a video whose figure is at `places` [frame, 3]: [frame, size, size, 3], uint8; and its details.
+
+    They are disc or box, and which of the three primary colours is the strongest in the figure's.
+    """
     size = world.frame_size
     x, y = _grid(size)
     centre_x, centre_y, radii = (one[:, None, None] for one in places.T)
     dx, dy = abs(x - centre_x), abs(y - centre_y)
-    distance = np.hypot(dx, dy) if rng.random() < 0.5 else np.maximum(dx, dy)
+    disc = rng.random() < 0.5
+    distance = np.hypot(dx, dy) if disc else np.maximum(dx, dy)
     inside = np.clip((radii - distance) * np.float32(size / 2) + np.float32(0.5), 0, 1)[..., None]
     ground, figure = rng.uniform(0, 0.35, 3).astype(np.float32), rng.uniform(0.65, 1, 3).astype(np.float32)
     picture = ground + inside * (figure - ground)
-    return _bytes(picture + np.float32(0.02) * rng.standard_normal(picture.shape, np.float32))
+    details = {"colour": COLOURS[figure.argmax()], "figure": "disc" if disc else "box"}
+    return _bytes(picture + np.float32(0.02) * rng.standard_normal(picture.shape, np.float32)), details
 
 
 def draw_sound(rng: np.random.Generator, pace: str, pitch: str, world: World) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The demo's LLaVA-NeXT: a true `LlavaNextForConditionalGeneration` that is small enough to be trained in minutes.
 
-Pictures are shrunk to IMAGE x IMAGE, which is one patch and the only tile, so a picture takes three tokens: its thumbnail,
-its tile, and one that ends the tile's row.
+Pictures are shrunk to IMAGE x IMAGE, which is one patch and the only tile, so a picture takes three tokens: for its
+thumbnail, for its tile, and for the end of the tile's row.
 """
 
 from pathlib import Path
@@ -27,14 +27,14 @@ CHAT = (
 )
 
 
-def build_llava(folder: Path) -> "tuple[LlavaNextForConditionalGeneration, LlavaNextProcessor]":
-    """The untrained model, and its processor, which is written into the folder."""
+def build_llava(folder: Path, patch: int = IMAGE) -> "tuple[LlavaNextForConditionalGeneration, LlavaNextProcessor]":
+    """The untrained model, and its processor, which is written into the folder; `patch` is a patch's side."""
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaNextConfig, LlavaNextForConditionalGeneration
 
-    processor = build_processor()
+    processor = build_processor(patch)
     processor.save_pretrained(folder)
     tokenizer = processor.tokenizer
-    sees = CLIPVisionConfig(image_size=IMAGE, patch_size=IMAGE, initializer_range=0.1, **SHAPE)
+    sees = CLIPVisionConfig(image_size=IMAGE, patch_size=patch, initializer_range=0.1, **SHAPE)
     writes = LlamaConfig(
         vocab_size=len(tokenizer),
         max_position_embeddings=128,
@@ -55,7 +55,7 @@ def build_llava(folder: Path) -> "tuple[LlavaNextForConditionalGeneration, Llava
     return LlavaNextForConditionalGeneration(config), processor
 
 
-def build_processor() -> "LlavaNextProcessor":
+def build_processor(patch: int) -> "LlavaNextProcessor":
     """One token per word of prompts and captions, and pictures cut as the model wants them."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -80,7 +80,7 @@ def build_processor() -> "LlavaNextProcessor":
         PreTrainedTokenizerFast(
             tokenizer_object=tokenizer, additional_special_tokens=[PICTURE], padding_side="left", **SPECIAL
         ),
-        patch_size=IMAGE,
+        patch_size=patch,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,  # the class token of the vision tower, which `default` leaves out again
         chat_template=CHAT,

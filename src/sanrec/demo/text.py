@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanrec.demo.draw import draw_title
+from sanrec.demo.draw import DETAILS, draw_title
 from sanrec.demo.naming import POOLED, Arrays, Reader
 from sanrec.demo.sentences import caption_words, write_caption
 from sanrec.demo.words import vocabulary
@@ -121,8 +121,13 @@ def title_reader(folder: Path, tokens: int = TOKENS) -> Reader:
 
 
 def caption_reader(folder: Path) -> Reader:
-    """Captions in the same way: of a cover, or of a video, as the factors are."""
-    return _text_reader(folder, lambda rng, **values: write_caption("cover" if "mood" in values else "video", values))
+    """Captions in the same way: of a cover, or of a video, as the factors are; their details are chance."""
+
+    def write(rng: np.random.Generator, **values: str) -> str:
+        medium = "cover" if "mood" in values else "video"
+        return write_caption(medium, values | {name: str(rng.choice(known)) for name, known in DETAILS[medium].items()})
+
+    return _text_reader(folder, write)
 
 
 def _text_reader(folder: Path, write: Callable[..., str], tokens: int = TOKENS) -> Reader:

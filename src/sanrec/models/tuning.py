@@ -17,8 +17,11 @@ from sanrec.models.blocks import AdapterBlock
 from sanrec.models.fusion import ConcatFusion
 
 # The two places of a transformer block that Houlsby et al. (2019) adapt: what attention and what the feed-forward part
-# add to the residual stream. BERT, VideoMAE: `attention.output.dense`, `output.dense`; ViT, AST: `o_proj`, `fc2`.
-HOULSBY_PLACES = re.compile(r"\.(attention\.output\.dense|(?<!attention\.)output\.dense|attention\.o_proj|mlp\.fc2)$")
+# add to the residual stream. BERT, VideoMAE: `attention.output.dense`, `output.dense`; ViT, AST: `o_proj`, `fc2`;
+# Llama: `o_proj`, `down_proj`.
+HOULSBY_PLACES = re.compile(
+    r"\.(attention\.output\.dense|(?<!attention\.)output\.dense|(attention|self_attn)\.o_proj|mlp\.(fc2|down_proj))$"
+)
 LORA_TARGETS = ["query", "value", "q_proj", "v_proj"]
 
 
@@ -79,13 +82,15 @@ def add_houlsby(backbone: nn.Module, inner: int, activation: str) -> nn.Module:
     """Freeze a backbone and put two adapters into each transformer block, in place (Houlsby et al. 2019).
 
     The block stands before the layer's dropout, where transformers lets it be put without rewriting the block; the
-    published code has it behind: the same whenever dropout is off. Raises ValueError for an unknown architecture.
+    published code has it behind: the same whenever dropout is off. Raises ConfigError for an unknown architecture.
     """
     backbone.requires_grad_(False)
     linear = [name for name, module in backbone.named_modules() if isinstance(module, nn.Linear)]
     places = [name for name in linear if HOULSBY_PLACES.search(name)]
     if len(places) != 2 * backbone.config.num_hidden_layers:
-        raise ValueError(f"{type(backbone).__name__}: found {len(places)} places for adapters, expected two per block")
+        raise ConfigError(
+            f"{type(backbone).__name__}: found {len(places)} places for adapters, expected two per block: use lora"
+        )
     for name in places:
         parent, _, child = name.rpartition(".")
         setattr(backbone.get_submodule(parent), child, Adapted(backbone.get_submodule(name), inner, activation))

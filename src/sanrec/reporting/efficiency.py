@@ -13,7 +13,7 @@ from sanrec.evaluation.efficiency import WEIGHTS, tpme
 from sanrec.hardware import machine_of
 from sanrec.reporting import frame as f
 from sanrec.reporting.frame import Column, Table
-from sanrec.reporting.results import read_costs
+from sanrec.reporting.measurements import read_costs
 from sanrec.reporting.specs import COSTS, TableSpec
 from sanrec.reporting.stand_ins import datasets_of
 from sanrec.reporting.table_runs import measured_rows, paper_datasets

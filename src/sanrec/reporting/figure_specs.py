@@ -1,24 +1,22 @@
-"""What a figure shows, as its yaml file declares it, and which runs it is drawn from.
+"""Figures of sweeps and of CROSSAN's gates: what they declare, and which runs they are drawn from.
 
 Light: the Snakefile reads this to know a figure's needs, so nothing heavy is imported here.
 """
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from sanrec import artifacts
 from sanrec.artifacts import Run
-from sanrec.config import Config, Frozen, Settings, validate
+from sanrec.config import Config, Frozen, Settings
 from sanrec.errors import ConfigError, unknown
-from sanrec.files import read_yaml
-from sanrec.reporting.specs import MAIN_DATA, DataList, Metric, distinct
-from sanrec.reporting.stand_ins import study_datasets
+from sanrec.reporting.figure_base import Figure, figure_datasets, figure_seeds
+from sanrec.reporting.specs import Metric, distinct
 
 MOST_LINES = 6  # as many as can be told apart in black and white
 
@@ -49,19 +47,16 @@ class Panel(Frozen):
     """Scale of the horizontal axis."""
 
 
-class Figure(Frozen):
-    """What figures of every kind declare."""
-
-    title: str
-    """Heading."""
-    paper: Literal["crossan", "iisan-versa"]
-    """Whose figure it is; the study names data sets for each paper."""
-    data: DataList | None = None
-    """Which of the study's lists of data sets it takes; by default the paper's main one."""
-    datasets: int | None = Field(None, ge=1)
-    """How many of the study's data sets the figure takes, the first ones; by default all."""
-    notes: tuple[str, ...] = ()
-    """What the reader must know, below the figure."""
+def check_sweep(panel: Panel, lines: Iterable[Line]) -> None:
+    """Raise ValueError unless what is swept are numbers that no line sets for itself."""
+    for name in panel.settings:
+        if name not in Settings.model_fields:
+            raise ValueError(str(unknown("setting", name, Settings.model_fields, f"sweep '{panel.sweep}'")))
+        if Settings.model_fields[name].annotation not in (int, float):
+            raise ValueError(f"setting '{name}' of sweep '{panel.sweep}' is not a number")
+        for line in lines:
+            if name in line.settings:
+                raise ValueError(f"line '{line.label}' sets '{name}', which sweep '{panel.sweep}' varies")
 
 
 class SweepSpec(Figure):
@@ -90,14 +85,7 @@ class SweepSpec(Figure):
                 if count > 1:
                     raise ValueError(f"{what} '{name}' stands {count} times")
         for panel in self.panels:
-            for name in panel.settings:
-                if name not in Settings.model_fields:
-                    raise ValueError(str(unknown("setting", name, Settings.model_fields, f"sweep '{panel.sweep}'")))
-                if Settings.model_fields[name].annotation not in (int, float):
-                    raise ValueError(f"setting '{name}' of sweep '{panel.sweep}' is not a number")
-                for line in self.lines:
-                    if name in line.settings:
-                        raise ValueError(f"line '{line.label}' sets '{name}', which sweep '{panel.sweep}' varies")
+            check_sweep(panel, self.lines)
         return self
 
 
@@ -116,10 +104,6 @@ class GatesSpec(Figure):
     """The towers in the order in which they are drawn, by letter or channel; by default that of the inputs."""
 
 
-FigureSpec = SweepSpec | GatesSpec
-KINDS: dict[str, type[SweepSpec] | type[GatesSpec]] = {"sweep": SweepSpec, "gates": GatesSpec}
-
-
 @dataclass(frozen=True)
 class Point:
     """A point of a curve: the value that is swept, and the runs behind it, one per seed."""
@@ -129,24 +113,6 @@ class Point:
     line: Line
     value: float
     runs: tuple[Run, ...]
-
-
-def load_figure(path: str | Path) -> FigureSpec:
-    """Read a figure's declaration. Raises ConfigError for what is no figure, with the nearest valid key."""
-    values = read_yaml(path, "figure")
-    if values.get("kind") not in KINDS:
-        raise unknown("kind", values.get("kind"), KINDS, str(path))
-    return validate(KINDS[values["kind"]], values, str(path))
-
-
-def figure_datasets(config: Config, figure: FigureSpec) -> tuple[str, ...]:
-    """The data sets that the chosen study gives to the figure. Raises ConfigError for none, or one twice."""
-    return study_datasets(config, figure.data or MAIN_DATA[figure.paper], figure.datasets)
-
-
-def figure_seeds(config: Config) -> tuple[int, ...]:
-    """The seeds of every point and gate. Raises ConfigError for one that is given twice."""
-    return distinct(config.chosen_study.figure_seeds or (), f"figure seeds of study '{config.study}'")
 
 
 def sweep_values(config: Config, panel: Panel) -> tuple[float, ...]:
@@ -163,7 +129,7 @@ def sweep_values(config: Config, panel: Panel) -> tuple[float, ...]:
     for value in values:
         if not math.isfinite(value) or (value <= 0 and panel.scale != "linear"):
             raise ConfigError(f"{where}: {value:g} cannot stand on an axis of scale {panel.scale}; remove it")
-    return tuple(_fitting(panel.settings[0], value, where) for value in values)
+    return tuple(fitting(panel.settings[0], value, where) for value in values)
 
 
 def sweep_points(config: Config, figure: SweepSpec) -> tuple[Point, ...]:
@@ -176,7 +142,7 @@ def sweep_points(config: Config, figure: SweepSpec) -> tuple[Point, ...]:
                 seen: dict[str, float] = {}
                 for value in values:
                     where = f"line '{line.label}' of figure '{figure.title}' on '{dataset}', {panel.sweep} {value:g}"
-                    swept = {name: _fitting(name, value, where) for name in panel.settings}
+                    swept = {name: fitting(name, value, where) for name in panel.settings}
                     runs = _runs(config, where, dataset, line.model, line.inputs, line.settings | swept)
                     if (other := seen.setdefault(runs[0].variant, value)) != value:
                         names = " and ".join(panel.settings)
@@ -210,11 +176,14 @@ def tower_names(run: Run) -> tuple[str, ...]:
     )
 
 
-def figure_needs(config: Config, figure: FigureSpec) -> list[str]:
-    """Paths of the artifacts that the figure is drawn from, each once."""
-    if isinstance(figure, GatesSpec):
-        return [run.weights for runs in gate_runs(config, figure).values() for run in runs]
+def sweep_needs(config: Config, figure: SweepSpec) -> list[str]:
+    """What a figure of sweeps is drawn from, each once."""
     return list(dict.fromkeys(run.metrics for point in sweep_points(config, figure) for run in point.runs))
+
+
+def gates_needs(config: Config, figure: GatesSpec) -> list[str]:
+    """What a figure of CROSSAN's gates is drawn from."""
+    return [run.weights for runs in gate_runs(config, figure).values() for run in runs]
 
 
 def _runs(
@@ -227,7 +196,7 @@ def _runs(
         raise ConfigError(f"{where}: {error}") from None
 
 
-def _fitting(setting: str, value: float, where: str) -> float:
+def fitting(setting: str, value: float, where: str) -> float:
     """A point as its setting takes it: whole numbers as int, so that a path says 32 and not 32.0."""
     kind: Callable[[float], float] = Settings.model_fields[setting].annotation  # type: ignore[assignment]
     if kind is int and not float(value).is_integer():

@@ -7,7 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sanrec.config import Config
+from sanrec.reporting.figure_base import figure_datasets, figure_seeds
 from sanrec.reporting.figure_specs import GatesSpec, gate_runs, tower_names
+from sanrec.reporting.frame import titles_of
 from sanrec.reporting.results import read_gate_logits
 
 OWN = "H"  # the gate of the tower's own hidden state, as the paper calls it
@@ -41,3 +43,15 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Softmax over the last axis (CROSSAN, Eq. 5), as `models.gates` takes it, without torch."""
     raised = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def gate_captions(config: Config, figure: GatesSpec, frame: pd.DataFrame) -> list[str]:
+    """What stands below the figure."""
+    titles, seeds = titles_of(config, figure_datasets(config, figure)), figure_seeds(config)
+    over = f"Mean ± standard deviation over seeds {', '.join(map(str, seeds))}."
+    return [
+        f"{' and '.join(titles.values())}, inputs {figure.inputs}.",
+        "H: the tower's own hidden state; the others: the outputs, one layer below, of the towers so named. Each "
+        "row sums to 1. Nothing lies below layer 0: there only H has an effect, and the others stay equal.",
+        over if len(seeds) > 1 else f"One run, with seed {seeds[0]}: no spread.",
+    ]

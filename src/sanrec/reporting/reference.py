@@ -26,8 +26,8 @@ def read_reference(path: str | Path, table: TableSpec) -> pd.DataFrame:
         raise DataError(f"{path}: the columns are to be {','.join(COLUMNS)}, not {','.join(frame.columns)}")
     labels = [row.label for row in (*table.rows, *table.means)] + [comparison.label for comparison in table.comparisons]
     known = {
-        "dataset": [entry.paper for entry in table.beside],
-        "row": labels or [""],
+        "dataset": [entry.paper for entry in table.beside] or [""],
+        "row": labels or [*table.backbones] or [""],
         "metric": [*table.statistics, *table.headings],
         "star": ["", "*"],
     }

@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from sanrec import artifacts
-from sanrec.artifacts import Run
 from sanrec.errors import DataError
 from sanrec.evaluation.metrics import METRICS, RECALLS, metrics_from_ranks
 from sanrec.files import read_json
-from sanrec.reporting.specs import COSTS
 
 AGREE = 1e-6  # how far a metric may lie from what the run's ranks give: rounding, no more
 
@@ -40,31 +38,31 @@ def read_statistics(path: str | Path) -> dict[str, Any]:
 
     Raises DataError, naming the file, for one that is missing or malformed.
     """
-    values = _read_record(path)
+    values = read_record(path)
     for key in ("users", "items", "interactions"):
         if not _is_count(values.get(key)):
-            raise DataError(f"{path}: '{key}' is to be a whole number, not {values.get(key)!r}. {_remake(path)}")
+            raise DataError(f"{path}: '{key}' is to be a whole number, not {values.get(key)!r}. {remake(path)}")
     content = values.get("content")
     if not isinstance(content, list) or not content or not all(isinstance(part, str) for part in content):
-        raise DataError(f"{path}: 'content' is to list the modalities present, not {content!r}. {_remake(path)}")
+        raise DataError(f"{path}: 'content' is to list the modalities present, not {content!r}. {remake(path)}")
     return values
 
 
 def read_metrics(folder: str | Path, splits: Sequence[str] = ("test",)) -> dict[str, Any]:
     """A run's metrics.json, with a seed and every metric of these splits, a fraction. Raises DataError, naming it."""
     path = Path(folder) / "metrics.json"
-    values = _read_record(path)
+    values = read_record(path)
     for split in splits:
         found = values.get(split)
         if not isinstance(found, Mapping):
-            raise DataError(f"{path}: holds no metrics of the {split} split under '{split}'. {_remake(path)}")
+            raise DataError(f"{path}: holds no metrics of the {split} split under '{split}'. {remake(path)}")
         for metric in (*METRICS, *(RECALLS if found.keys() & set(RECALLS) else ())):
             value = found.get(metric)
             number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if not number or not 0 <= value <= 1:
-                raise DataError(f"{path}: {split} metric {metric} is to be a fraction, not {value!r}. {_remake(path)}")
+                raise DataError(f"{path}: {split} metric {metric} is to be a fraction, not {value!r}. {remake(path)}")
     if not isinstance(values.get("seed"), int):
-        raise DataError(f"{path}: 'seed' is to be a whole number, not {values.get('seed')!r}. {_remake(path)}")
+        raise DataError(f"{path}: 'seed' is to be a whole number, not {values.get('seed')!r}. {remake(path)}")
     return values
 
 
@@ -75,20 +73,20 @@ def read_ranks(folder: str | Path, split: str = "test") -> pd.Series:
     """
     path = Path(folder) / "ranks.parquet"
     if not path.is_file():
-        raise DataError(f"{path}: no such file. {_remake(path)}")
+        raise DataError(f"{path}: no such file. {remake(path)}")
     try:
         frame = pd.read_parquet(path, filters=[("split", "==", split)])
         frame = frame[["user", "rank", *(["target"] if "target" in frame else [])]]
     except Exception as error:  # pyarrow raises many kinds for a file that is no parquet or lacks a column
-        raise DataError(f"{path}: cannot be read as ranks: {error}. {_remake(path)}") from None
+        raise DataError(f"{path}: cannot be read as ranks: {error}. {remake(path)}") from None
     if frame.empty:
-        raise DataError(f"{path}: holds no rank of split '{split}'. {_remake(path)}")
+        raise DataError(f"{path}: holds no rank of split '{split}'. {remake(path)}")
     ranks = pd.Series(frame["rank"].to_numpy(), index=pd.Index(frame["user"].astype(str), name="user"), name="rank")
     if not pd.api.types.is_integer_dtype(ranks) or (ranks < 0).any():
-        raise DataError(f"{path}: a rank is a whole number from 0. {_remake(path)}")
+        raise DataError(f"{path}: a rank is a whole number from 0. {remake(path)}")
     if len(again := np.flatnonzero(frame.duplicated([name for name in frame if name != "rank"]))):
         user = ranks.index[again[0]]
-        raise DataError(f"{path}: user '{user}' has more than one rank of split '{split}'. {_remake(path)}")
+        raise DataError(f"{path}: user '{user}' has more than one rank of split '{split}'. {remake(path)}")
     return ranks.astype(np.int32)
 
 
@@ -98,46 +96,22 @@ def read_gate_logits(folder: str | Path, towers: int) -> NDArray[np.float32]:
     Raises DataError, naming the file, for weights that are missing, unreadable or have no such gates.
     """
     path = Path(folder) / "model.safetensors"
-    keys = [f"item_encoder.gates.logits.{tower}" for tower in range(towers)]
-    if not path.is_file():
-        raise DataError(f"{path}: no such file. {_remake(path)}")
-    try:
-        with safe_open(path, framework="numpy") as weights:
-            found = [weights.get_tensor(key) for key in keys]
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: holds no gates of {towers} towers: {error}. {_remake(path)}") from None
+    found = read_logits(path, [f"gates.logits.{tower}" for tower in range(towers)], f"gates of {towers} towers")
     shapes = {logits.shape for logits in found}
     if len(shapes) != 1 or len(found[0].shape) != 2 or found[0].shape[1] != towers + 1:
-        raise DataError(f"{path}: gates of {towers} towers have shape [L, {towers + 1}], not {shapes}. {_remake(path)}")
+        raise DataError(f"{path}: gates of {towers} towers have shape [L, {towers + 1}], not {shapes}. {remake(path)}")
     return np.stack(found, axis=1)
 
 
-def read_costs(dataset: str, machine: str, runs: Iterable[Run], root: str | Path = ".") -> dict[str, Any]:
-    """What was measured of a data set's `runs` on a machine, the runs' part by `Run.system` under `runs`.
-
-    Raises DataError, naming the file, where it is missing or malformed, lacks a run or has it with other settings, and
-    where its content is another machine's or data set's than its path says: figures of two machines are never mixed.
-    """
-    path = Path(root) / artifacts.efficiency(dataset, machine)
-    record = _read_record(path)
-    for key, asked in (("dataset", dataset), ("machine", machine)):
-        if record.get(key) != asked:
-            raise DataError(f"{path}: was measured for {key} {record.get(key)!r}, not for '{asked}'. {_remake(path)}")
-    if missing := {"hardware", "memory", "timing", "runs"} - record.keys():
-        raise DataError(f"{path}: lacks {', '.join(sorted(missing))}. {_remake(path)}")
-    found = record["runs"]
-    for run in runs:
-        cost = found.get(run.system) if isinstance(found, Mapping) else None
-        if not isinstance(cost, Mapping):
-            raise DataError(f"{path}: holds no measurement of {run.system}. {_remake(path)}")
-        names = artifacts.recorded_settings(run)
-        if cost.get("settings") != run.settings.model_dump(mode="json", include=names):
-            raise DataError(f"{path}: {run.system} was measured with other settings than it has now. {_remake(path)}")
-        seconds = cost.get("seconds")
-        for value in [*map(cost.get, COSTS.values()), *(seconds if isinstance(seconds, list) and seconds else [None])]:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise DataError(f"{path}: a cost of {run.system} is {value!r}, which is no number. {_remake(path)}")
-    return record
+def read_logits(path: str | Path, names: Sequence[str], what: str) -> list[NDArray[np.float32]]:
+    """Parameters of an item encoder, by name. Raises DataError for weights that are missing, unreadable or lack one."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file. {remake(path)}")
+    try:
+        with safe_open(path, framework="numpy") as weights:
+            return [weights.get_tensor(f"item_encoder.{name}") for name in names]
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: holds no {what}: {error}. {remake(path)}") from None
 
 
 def read_runs(folders: Iterable[str | Path], root: str | Path = ".") -> pd.DataFrame:
@@ -179,16 +153,16 @@ def read_aligned_ranks(folders: Sequence[str | Path], root: str | Path = ".", sp
 
 def read_information(path: str | Path, channels: Sequence[str]) -> dict[str, float]:
     """Mutual information in nats between the towers of two channels, by estimate. Raises DataError, naming the file."""
-    pairs = _read_record(path).get("pairs")
+    pairs = read_record(path).get("pairs")
     pairs = pairs if isinstance(pairs, Mapping) else {}
     for key in ("+".join(channels), "+".join(reversed(channels))):
         if key in pairs:
             try:
                 return {name: float(estimate["value"]) for name, estimate in pairs[key].items()}
             except (AttributeError, KeyError, TypeError, ValueError):
-                raise DataError(f"{path}: '{key}' holds no estimates with a value. {_remake(path)}") from None
+                raise DataError(f"{path}: '{key}' holds no estimates with a value. {remake(path)}") from None
     raise DataError(
-        f"{path}: has no towers {' and '.join(channels)}, only {', '.join(pairs) or 'none'}. {_remake(path)}"
+        f"{path}: has no towers {' and '.join(channels)}, only {', '.join(pairs) or 'none'}. {remake(path)}"
     )
 
 
@@ -200,19 +174,20 @@ def check_agreement(
         if abs(expected - metrics[name]) > AGREE:
             raise DataError(
                 f"{folder}: metrics.json gives {name} = {metrics[name]:.6f}, but ranks.parquet gives {expected:.6f}: "
-                f"the two are not of the same training. {_remake(Path(folder) / 'metrics.json')}"
+                f"the two are not of the same training. {remake(Path(folder) / 'metrics.json')}"
             )
 
 
-def _read_record(path: str | Path) -> dict[str, Any]:
+def read_record(path: str | Path) -> dict[str, Any]:
+    """A JSON file of keys and values that the workflow made. Raises DataError, naming it, for what is none."""
     try:
         values = read_json(path)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file. {_remake(path)}") from None
+        raise DataError(f"{path}: no such file. {remake(path)}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not valid JSON: {error}. {_remake(path)}") from None
+        raise DataError(f"{path}: not valid JSON: {error}. {remake(path)}") from None
     if not isinstance(values, dict):
-        raise DataError(f"{path}: expected keys and values, found {type(values).__name__}. {_remake(path)}")
+        raise DataError(f"{path}: expected keys and values, found {type(values).__name__}. {remake(path)}")
     return values
 
 
@@ -220,7 +195,7 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _remake(path: str | Path) -> str:
+def remake(path: str | Path) -> str:
     """What to do about a file that the workflow makes."""
     text = Path(path).as_posix()
     start = text.find(f"{artifacts.ROOT}/")

@@ -16,6 +16,7 @@ from sanrec.files import read_yaml
 
 Metric = Annotated[str, Field(pattern=r"^(HR|NDCG|MRR|Recall)@(5|10|20)$")]
 INFORMATION = {"Mutual information": "eta_dv", "Mutual information (KSG)": "ksg"}  # columns, and the estimates' keys
+SHAPE = {"L": "blocks", "H": "width", "#Param": "parameters"}  # columns of backbones, and their keys
 COSTS = {"TT": "seconds_per_epoch", "GM": "peak_memory_bytes", "TP": "trainable_parameters"}  # columns, and their keys
 Channel = Annotated[str, Field(pattern=f"^({'|'.join(CHANNELS)})$")]
 Statistic = Literal["users", "items", "interactions", "content"]
@@ -107,9 +108,9 @@ class TableSpec(Frozen):
     """Whose table it is; the study names data sets for each paper."""
     data: DataList | None = None
     """Which of the study's lists of data sets it takes; by default the paper's main one."""
-    kind: Literal["statistics", "comparison", "efficiency"]
+    kind: Literal["statistics", "comparison", "efficiency", "backbones"]
     """`statistics`: a row per data set, from its counts; `comparison`: a row per system, from runs; `efficiency`: a row
-    per system, from measurements of them all on one machine."""
+    per system, from measurements of them all on one machine; `backbones`: a row per pretrained model."""
     reference: str
     """The csv file of the paper's own figures."""
     beside: tuple[Beside, ...]
@@ -118,6 +119,8 @@ class TableSpec(Frozen):
     """How many of the study's data sets the table takes, the first ones; by default all."""
     statistics: dict[str, Statistic] = Field(default_factory=dict)
     """Columns of a statistics table: heading and what it counts."""
+    backbones: dict[str, str] = Field(default_factory=dict)
+    """Rows of a table of backbones: the name as printed, and ours in the registry."""
     metrics: tuple[Metric, ...] = ()
     """Columns per data set of a comparison."""
     information: tuple[Channel, Channel] | None = None
@@ -142,6 +145,8 @@ class TableSpec(Frozen):
     def headings(self) -> tuple[str, ...]:
         """The columns per data set that a reference may have: metrics, estimates of mutual information; or costs."""
         costs = COSTS if self.kind == "efficiency" else {}
+        if self.kind == "backbones":
+            return tuple(SHAPE)
         return (*costs, *self.metrics, *(INFORMATION if self.information else {}))
 
     @model_validator(mode="after")
@@ -149,6 +154,8 @@ class TableSpec(Frozen):
         """Each kind has what it needs, and labels that are referred to exist once."""
         if self.kind == "efficiency" and (not self.rows or self.metrics or self.statistics or self.significance):
             raise ValueError("a table of kind efficiency has 'rows', and neither metrics, statistics nor significance")
+        if (self.kind == "backbones") != bool(self.backbones) or (self.backbones and (self.rows or self.metrics)):
+            raise ValueError("a table of kind backbones, and no other, has 'backbones', and neither rows nor metrics")
         if self.information and self.kind != "comparison":
             raise ValueError("mutual information is a column of tables of kind comparison")
         if self.kind == "statistics" and (not self.statistics or self.metrics or self.rows or self.comparisons):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from sanrec.config import Config
+from sanrec.reporting.figure_base import figure_seeds
 from sanrec.reporting.figure_specs import SweepSpec, sweep_points
 from sanrec.reporting.results import read_metrics
 
@@ -41,3 +42,19 @@ def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean and sample standard deviation of the test metric over seeds (NaN for one seed), and `best`, per point."""
     grouped = frame.groupby([*POINT, "metric"], sort=False)
     return grouped.agg(mean=("test", "mean"), deviation=("test", "std"), best=("best", "first")).reset_index()
+
+
+def sweep_captions(config: Config, figure: SweepSpec, frame: pd.DataFrame) -> list[str]:
+    """What stands below the figure."""
+    lines = ["Test split, full ranking; fractions, not percent.", points_and_bars(config)]
+    if figure.best:
+        lines.append(f"Rings: each line's best point by validation {CHOSEN_BY}, averaged over seeds.")
+    return lines
+
+
+def points_and_bars(config: Config) -> str:
+    """The line that says over which seeds points and error bars are."""
+    seeds = figure_seeds(config)
+    if len(seeds) == 1:
+        return f"One run per point, with seed {seeds[0]}: no error bars."
+    return f"Points: mean over seeds {', '.join(map(str, seeds))}; bars: standard deviation over them."

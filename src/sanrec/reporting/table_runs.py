@@ -11,6 +11,7 @@ from sanrec.artifacts import Run
 from sanrec.config import Config
 from sanrec.errors import ConfigError, unknown
 from sanrec.hardware import machine_of
+from sanrec.reporting.backbone_specs import parameter_needs, table_rows
 from sanrec.reporting.specs import Row, TableSpec, distinct, is_of
 from sanrec.reporting.stand_ins import as_studied, datasets_of, studied_inputs
 
@@ -66,6 +67,8 @@ def runs_of(config: Config, table: TableSpec) -> list[Run]:
 def needs_of(config: Config, table: TableSpec) -> list[str]:
     """Paths of the artifacts that the table is made from; the reference, a file of the repository, is not one."""
     table = as_studied(config, table)
+    if table.kind == "backbones":
+        return parameter_needs(config, table_rows(config, table).values())
     if table.kind == "statistics":
         return [artifacts.statistics(dataset) for dataset in datasets_of(config, table)]
     if table.kind == "efficiency":

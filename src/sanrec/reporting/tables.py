@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sanrec.config import Config
 from sanrec.files import write_text
+from sanrec.reporting.backbones import backbones_table
 from sanrec.reporting.comparison import comparison_table
 from sanrec.reporting.efficiency import efficiency_table
 from sanrec.reporting.frame import Table, flat
@@ -21,7 +22,12 @@ def gather(config: Config, table: TableSpec, reference_csv: str | Path, root: st
     set's counts or the reference is missing, malformed, or does not fit the others.
     """
     reference, table = read_reference(reference_csv, table), as_studied(config, table)
-    kinds = {"statistics": statistics_table, "comparison": comparison_table, "efficiency": efficiency_table}
+    kinds = {
+        "statistics": statistics_table,
+        "comparison": comparison_table,
+        "efficiency": efficiency_table,
+        "backbones": backbones_table,
+    }
     return kinds[table.kind](config, table, reference, root)
 
 

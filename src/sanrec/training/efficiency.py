@@ -6,14 +6,11 @@ epoch that is timed is the epoch that `fit` trains.
 
 import logging
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from importlib import import_module
-from io import UnsupportedOperation
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,13 +22,14 @@ from sanrec.config import Config, Settings, Timing
 from sanrec.data.interactions import load_sequences
 from sanrec.data.split import log_popularity
 from sanrec.errors import ConfigError, SanrecError
-from sanrec.files import read_json, write_json, write_text
+from sanrec.files import read_json, write_json
 from sanrec.hardware import hardware_name, machine_of, slug
 from sanrec.methods import METHODS
 from sanrec.models.registry import Recommender, trainable_parameters
 from sanrec.progress import bar
 from sanrec.training.loop import adam, train_epoch
 from sanrec.training.machine import machine_name, peak_memory, reset_peak_memory, versions
+from sanrec.training.processes import in_own_process
 from sanrec.training.sequences import training_windows, untrained
 from sanrec.training.sources import ItemSource
 from sanrec.versions import STEPS
@@ -60,7 +58,7 @@ def measure_efficiency(config: Config, dataset: str, runs: Iterable[Run], machin
         "hardware": here["hardware"],
         "memory": here["memory"],
         "threads": config.threads.train,
-        "timing": config.timing.model_dump(),
+        "timing": config.timing.model_dump(include={"warm_up", "repeats"}),
         "runs": found,
         "versions": versions(),
         "step_version": STEPS["efficiency"],
@@ -89,26 +87,15 @@ def check_machine(config: Config, machine: str) -> None:
 def _in_own_process(config: Config, run: Run) -> dict[str, Any]:
     """What `sanrec measure` finds of one run. Raises SanrecError where it fails."""
     with tempfile.TemporaryDirectory(prefix="sanrec-efficiency-") as folder:
-        settings, out = Path(folder, "config.yaml"), Path(folder, "measured.json")
-        write_text(settings, config.model_dump_json())  # JSON is yaml
-        command = [sys.executable, "-m", "sanrec", "--config", str(settings), "measure", run.metrics, str(out)]
-        done = subprocess.run(command, stderr=_stream(sys.stderr), check=False)  # noqa: S603 - our own program
-        if done.returncode or not out.is_file():
+        out = Path(folder, "measured.json")
+        status = in_own_process(config, ["measure", run.metrics, str(out)])
+        if status or not out.is_file():
             raise SanrecError(
-                f"{run.system} on {run.dataset} could not be measured (exit status {done.returncode}); what it said "
+                f"{run.system} on {run.dataset} could not be measured (exit status {status}); what it said "
                 "stands above. Where its memory did not suffice, give the data set's settings of "
                 f"'{run.model}' a smaller batch_size"
             )
         return read_json(out)
-
-
-def _stream(stream: TextIO) -> TextIO | None:
-    """The stream, where another process can write to it, so that progress lands in the log; else None."""
-    try:
-        stream.fileno()
-    except (AttributeError, OSError, UnsupportedOperation):
-        return None
-    return stream
 
 
 def libraries(run: Run) -> list[str]:

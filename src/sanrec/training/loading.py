@@ -1,6 +1,6 @@
 """What a run's item encoder reads, opened from its artifacts, and the shape the encoder is built for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sanrec.backbones.inputs import StoredInputs
     from sanrec.backbones.store import HiddenStates
 
+SourceLoader = Callable[[Config, Run, Sequences, torch.device], tuple[ItemSource, Shape]]
 FROZEN_BATCHES = 8  # of extraction, in one pass of a frozen backbone: no file is decoded, and a fast GPU would wait
 
 
@@ -51,7 +52,8 @@ def load_source(config: Config, run: Run, sequences: Sequences, device: torch.de
     return loaders[reads](config, run, rows, device)
 
 
-def _modalities(run: Run) -> tuple[str, ...]:
+def modalities_of(run: Run) -> tuple[str, ...]:
+    """The modality of each source of the run."""
     return tuple(CHANNELS[source.channel] for source in run.features)
 
 
@@ -61,7 +63,7 @@ def kept_of_towers(run: Run, depths: Sequence[int]) -> list[tuple[int, ...]]:
     return tower_layers(depths, run.settings.layers, run.settings.blocks, names)
 
 
-def _hidden_states(config: Config, run: Run, source: Input) -> "HiddenStates":
+def hidden_states(config: Config, run: Run, source: Input) -> "HiddenStates":
     """A source's hidden states, refused where they were made by other settings than the config has now."""
     from sanrec.backbones.extract import expected_settings
     from sanrec.backbones.store import open_hidden
@@ -71,24 +73,24 @@ def _hidden_states(config: Config, run: Run, source: Input) -> "HiddenStates":
 
 
 def _load_hidden(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    stores = [_hidden_states(config, run, source) for source in run.inputs]
+    stores = [hidden_states(config, run, source) for source in run.inputs]
     kept = kept_of_towers(run, [store.layers - 1 for store in stores])
-    shape = Shape(_modalities(run), tuple(store.width for store in stores), tuple(map(len, kept)))
+    shape = Shape(modalities_of(run), tuple(store.width for store in stores), tuple(map(len, kept)))
     types = [torch.float32 if store.dtype == np.float32 else torch.float16 for store in stores]
     if not shape.equal:
         banks = [
             torch.empty(len(layers), len(rows), store.width, dtype=dtype, device=device)
             for store, layers, dtype in zip(stores, kept, types, strict=True)
         ]
-        _fill(banks, stores, kept, rows, run.settings.standardize)
+        fill_banks(banks, stores, kept, rows, run.settings.standardize)
         return UnequalHiddenSource(banks), shape
     dtype = torch.float32 if torch.float32 in types else torch.float16
     bank_LMID = torch.empty(len(kept[0]), len(stores), len(rows), stores[0].width, dtype=dtype, device=device)
-    _fill(bank_LMID.unbind(1), stores, kept, rows, run.settings.standardize)
+    fill_banks(bank_LMID.unbind(1), stores, kept, rows, run.settings.standardize)
     return HiddenSource(bank_LMID), shape
 
 
-def _fill(
+def fill_banks(
     banks: Sequence[torch.Tensor],
     stores: Sequence["HiddenStates"],
     kept: Sequence[Sequence[int]],
@@ -109,7 +111,7 @@ def _fill(
 
 def _load_final(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
     finals = [torch.from_numpy(feature).to(device) for feature in frozen_features(config, run, rows)]
-    return FinalSource(finals), Shape(_modalities(run), tuple(f.shape[1] for f in finals), layers=1)
+    return FinalSource(finals), Shape(modalities_of(run), tuple(f.shape[1] for f in finals), layers=1)
 
 
 def frozen_features(config: Config, run: Run, rows: np.ndarray) -> list[np.ndarray]:
@@ -118,7 +120,7 @@ def frozen_features(config: Config, run: Run, rows: np.ndarray) -> list[np.ndarr
     Raises ConfigError for a layer that a store does not keep.
     """
     layer = run.settings.feature_layer
-    stores = [_hidden_states(config, run, source) for source in run.features]
+    stores = [hidden_states(config, run, source) for source in run.features]
     if layer == "final":
         return [store.read_final(rows) for store in stores]
     return [store.read_layers([int(layer)], rows)[:, 0] for store in stores]
@@ -151,13 +153,13 @@ def _load_inputs(config: Config, run: Run, rows: np.ndarray, device: torch.devic
     poolings = tuple(config.backbones[source.backbone].pooling for source in run.inputs)
     widths = tuple(b.config.hidden_size for b in backbones)
     at_once = min(config.backbones[source.backbone].batch_size for source in run.inputs)
-    return InputSource(len(rows), readers, at_once), Shape(_modalities(run), widths, 1, poolings, backbones)
+    return InputSource(len(rows), readers, at_once), Shape(modalities_of(run), widths, 1, poolings, backbones)
 
 
 def _load_frozen(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
     stores, models = zip(*(_inputs_and_backbone(config, run, source, device) for source in run.inputs), strict=True)
     kept = kept_of_towers(run, [model.config.num_hidden_layers for model in models])
-    shape = Shape(_modalities(run), tuple(m.config.hidden_size for m in models), tuple(map(len, kept)))
+    shape = Shape(modalities_of(run), tuple(m.config.hidden_size for m in models), tuple(map(len, kept)))
     channels = []
     for source, store, model, layers in zip(run.inputs, stores, models, kept, strict=True):
         record = config.backbones[source.backbone]

@@ -80,6 +80,30 @@ def adam(model: Recommender, settings: Settings) -> torch.optim.Adam:
     return torch.optim.Adam(groups, fused=True)
 
 
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Seed what an epoch draws, so that the dropout of a resumed run is that of an undisturbed one."""
+    torch.manual_seed(seed * 1_000_003 + epoch)
+
+
+def train_step(
+    model: Recommender,
+    source: ItemSource,
+    batch: Batch,
+    log_popularity: Tensor,
+    optimizer: torch.optim.Optimizer,
+    settings: Settings,
+    device: torch.device,
+) -> Tensor:
+    """Train on one batch; its loss, on the device, which may still be at work on it."""
+    batch = batch.to(device)
+    with autocast(settings, device):
+        loss = training_loss(model, source, batch, log_popularity)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
 def train_epoch(
     model: Recommender,
     source: ItemSource,
@@ -96,18 +120,12 @@ def train_epoch(
     `sequences` [U, S + 1] are left-padded training sequences, `log_popularity` [items + 1] lies on the device. Raises
     DivergenceError for a loss that is no number.
     """
-    torch.manual_seed(seed * 1_000_003 + epoch)  # dropout of a resumed run is that of an undisturbed one
+    seed_epoch(seed, epoch)
     model.train()
     steps = -(-len(sequences) // settings.batch_size)
     started, total = time.perf_counter(), torch.zeros((), device=device)
     for batch in epoch_batches(sequences, settings.batch_size, seed, epoch):
-        batch = batch.to(device)
-        with autocast(settings, device):
-            loss = training_loss(model, source, batch, log_popularity)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        total += loss.detach()
+        total += train_step(model, source, batch, log_popularity, optimizer, settings, device)
     mean_loss = total.item() / steps  # waits for the device, so that the time is the whole epoch's
     seconds = time.perf_counter() - started
     check_loss(mean_loss, epoch)

@@ -1,5 +1,7 @@
 """What a run's numbers depend on beside its settings: the machine, its memory, and the versions of libraries."""
 
+import ctypes
+import gc
 import os
 import platform
 import resource
@@ -14,6 +16,7 @@ from sanrec.hardware import processor_name
 
 LIBRARIES = ("sanrec", "torch", "transformers", "peft", "numpy", "pandas", "zarr", "scipy")
 PROCESS = Path("/proc/self/status")  # Linux alone has it
+PEAK_RESET = Path("/proc/self/clear_refs")  # writing 5 sets the peak to what is held now (proc(5))
 
 
 def reset_peak_memory(device: torch.device) -> None:
@@ -22,8 +25,29 @@ def reset_peak_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
+def restart_peak_memory(device: torch.device) -> bool:
+    """Begin to count the peak anew, of a process too where Linux can, so that one can measure several things in turn.
+
+    What is no longer used goes back to the system first, for the C library keeps much of what was freed. False where
+    the peak stays that since the process' start.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # glibc alone has it
+    if trim is not None:
+        trim(0)
+    try:
+        PEAK_RESET.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
 def peak_memory(device: torch.device) -> int:
-    """Most bytes held: by the GPU's allocator since the reset, or by this process since its start."""
+    """Most bytes held: by the GPU's allocator since the reset, or by this process since its start, or its own reset."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if PROCESS.exists():  # rusage would also count what the process that started this one held at that moment

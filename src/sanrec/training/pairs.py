@@ -21,7 +21,7 @@ from sanrec.models.pairs.graph import Interactions
 from sanrec.models.pairs.registry import build_pair_model
 from sanrec.training.checkpoint import Progress
 from sanrec.training.loading import frozen_features
-from sanrec.training.loop import check_loss, fit_epochs
+from sanrec.training.loop import check_loss, fit_epochs, seed_epoch
 from sanrec.training.negatives import Negatives
 
 SAVE_SECONDS = 20.0  # epochs of pairs may take less time than writing their state does
@@ -101,7 +101,7 @@ def train_epoch(
 
     Gives the mean loss over steps, and the seconds it took. Raises DivergenceError for a loss that is no number.
     """
-    torch.manual_seed(seed * 1_000_003 + epoch)  # what a model draws in a resumed run is what it would have drawn
+    seed_epoch(seed, epoch)
     rng = np.random.default_rng([seed, epoch])
     started, total, steps = time.perf_counter(), torch.zeros((), device=device), 0
     order = rng.permutation(len(user_N))

@@ -13,7 +13,7 @@ from sanrec.evaluation.metrics import metrics_from_ranks
 from sanrec.evaluation.ranking import rank_targets
 from sanrec.models.registry import POSITIONS, Recommender
 from sanrec.training.checkpoint import Progress
-from sanrec.training.loading import load_source
+from sanrec.training.loading import SourceLoader, load_source
 from sanrec.training.loop import encode_histories, encode_items, fit
 from sanrec.training.sources import ItemSource
 
@@ -50,9 +50,11 @@ class SequenceTraining:
         return rank_split(self.model, self.source, self.sequences, self.run, split, self.device)
 
 
-def untrained(config: Config, run: Run, sequences: Sequences, device: torch.device) -> tuple[ItemSource, Recommender]:
+def untrained(
+    config: Config, run: Run, sequences: Sequences, device: torch.device, load: SourceLoader = load_source
+) -> tuple[ItemSource, Recommender]:
     """The run's source of items, and its model with the starting weights that the seed gives."""
-    source, shape = load_source(config, run, sequences, device)
+    source, shape = load(config, run, sequences, device)
     torch.manual_seed(run.seed)
     return source, Recommender(run.model, shape, run.settings).to(device)
 

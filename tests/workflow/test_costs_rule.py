@@ -1,0 +1,88 @@
+"""What the rule of the figures of costs needs, and what makes it measure anew."""
+
+from pathlib import Path
+
+import pytest
+
+from sanrec import snakefile
+from sanrec.errors import ConfigError
+from sanrec.hardware import machine_of
+from sanrec.load import load_config
+
+ROOT = Path(__file__).parents[2]
+FIGURES = snakefile.figures(ROOT / "workflow/figures")
+
+
+def record(measurement="batch-size", **values):
+    return snakefile.costs_record(load_config(values), "demo", measurement, FIGURES.values())
+
+
+def settings(**methods):
+    own = load_config().datasets["demo"].settings
+    return {"datasets": {"demo": {"settings": own | methods}}}
+
+
+def needs(measurement):
+    config = load_config()
+    found = snakefile.costs_needs(config, "demo", machine_of(config), measurement, FIGURES.values())
+    assert len(set(found)) == len(found)
+    return set(found)
+
+
+def test_points_need_their_stores_and_no_trained_run():
+    interactions = "results/demo/interactions.parquet"
+    stores = {f"results/demo/{kind}/{s}.json" for kind in ("hidden", "inputs") for s in ("title/bert", "cover/vit")}
+    checkpoints = {"results/checkpoints/bert.json", "results/checkpoints/vit.json"}
+    assert needs("batch-size") == {interactions} | stores | checkpoints
+    titles = {f"results/demo/hidden/title/{name}.json" for name in ("bert", "bert-deep", "llama")}
+    assert needs("text-encoder") == {interactions, "results/demo/hidden/cover/vit.json"} | titles
+
+
+def test_figures_of_another_machine_cannot_be_asked_for_here():
+    config = load_config({"machine": "node-7"})
+    with pytest.raises(ConfigError, match="machine 'node-8' cannot be made here: this is 'node-7'"):
+        snakefile.costs_needs(config, "demo", "node-8", "batch-size", FIGURES.values())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"timing": {"steps": 2}},
+        {"timing": {"warm_up_steps": 2}},
+        {"threads": {"train": 2}},
+        {"device": "cuda"},
+        {"studies": {"demo": {"points": {"efficiency_batch_size": [1, 2]}}}},
+        settings(lora={"lora_rank": 2}),
+    ],
+)
+def test_what_changes_a_cost_measures_anew(changed):
+    assert record(**changed) != record()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seeds": [1, 2]},
+        {"timing": {"repeats": 2, "warm_up": 2}},  # of Table 4
+        {"studies": {"demo": {"points": {"adapter_width": [4]}}}},
+        settings(crossan={"adapter_width": 16}),
+    ],
+)
+def test_what_changes_no_cost_does_not(changed):
+    assert record(**changed) == record()
+
+
+def test_the_steps_of_figures_do_not_measure_table_4_anew():
+    tables = snakefile.tables(ROOT / "workflow/tables").values()
+    records = [
+        snakefile.efficiency_record(load_config({"timing": timing}), "demo", tables) for timing in ({}, {"steps": 3})
+    ]
+    assert records[0] == records[1]
+
+
+def test_each_measurement_is_of_the_figures_that_show_it(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert snakefile.measurements(FIGURES.values()) == {"batch-size", "text-encoder"}
+    for name, number in (("batch-size", 5), ("text-encoder", 7)):
+        specs = snakefile.costs_specs(str(ROOT), FIGURES, name)
+        assert specs == [f"workflow/figures/iisan-versa/figure{number}.yaml"]
