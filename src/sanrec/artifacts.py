@@ -10,11 +10,13 @@
     results/{dataset}/interactions.parquet             a data set, and its statistics.json
     results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/metrics.json
     results/{dataset}/tuning/{model}/{inputs}.yaml     the best settings that a search found, and every trial beside it
+    results/{dataset}/tuning/{model}/{inputs}/{variant}.yaml   the same with some settings given
     results/{dataset}/efficiency/{machine}.json        time, memory and parameters of Table 4's rows on one machine
     results/{dataset}/efficiency/{machine}/{measurement}.json        time and memory at the points of a figure
 
 One run has one path: a setting equal to its default is never written, and inputs that are the data set's own are
-letters. A path that says the same in another way is refused, naming the right one.
+letters. A path that says the same in another way is refused, naming the right one. The variant `tuned` stands for what
+the search of that model and inputs finds; `tuned,name=value` for what it finds with that setting given.
 """
 
 import re
@@ -31,6 +33,7 @@ from sanrec.layers import canonical, kept_layers, rules_of_towers
 from sanrec.methods import METHODS, Method
 
 ROOT = "results"
+TUNED = "tuned"
 LATER = ("user_encoder",)  # settings that were added when runs of methods that have them already stood
 
 
@@ -71,6 +74,17 @@ class Run:
     def system(self) -> str:
         """What is trained, whatever the data and the seed: `crossan/TIVA/default`."""
         return f"{self.model}/{self.inputs_text}/{self.variant}"
+
+    @property
+    def given(self) -> str:
+        """The variant without the word that has the rest searched for."""
+        return given_of(self.variant)
+
+    @property
+    def search(self) -> str:
+        """The search that finds the rest of a tuned run's settings; of any other run, none."""
+        tuned_run = self.given != self.variant
+        return tuning(self.dataset, self.model, self.inputs_text, self.given) if tuned_run else ""
 
     @property
     def metrics(self) -> str:
@@ -128,9 +142,12 @@ def popularity(dataset: str) -> str:
     return f"{ROOT}/{dataset}/popularity.json"
 
 
-def tuning(dataset: str, model: str, inputs_text: str) -> str:
-    """Path of the best settings that a search found; its trials stand in the csv of the same name."""
-    return f"{ROOT}/{dataset}/tuning/{model}/{inputs_text}.yaml"
+def tuning(dataset: str, model: str, inputs_text: str, given: str = "default") -> str:
+    """Path of the best settings that a search found; its trials stand in the csv of the same name.
+
+    `given` is the variant whose settings the search takes as they are.
+    """
+    return f"{ROOT}/{dataset}/tuning/{model}/{inputs_text}{'' if given == 'default' else f'/{given}'}.yaml"
 
 
 def tuned(dataset: str) -> str:
@@ -140,18 +157,19 @@ def tuned(dataset: str) -> str:
 
 def searches(dataset: str, root: str | Path = ".") -> list[str]:
     """The paths of all searches that are finished on a data set, methods in the order of their registry."""
-    found = [(path.parent.name, path.stem) for path in Path(root, ROOT, dataset, "tuning").glob("*/*.yaml")]
+    folder = Path(root, ROOT, dataset, "tuning")
+    found = [parse_tuning(path.as_posix()) for path in (*folder.glob("*/*.yaml"), *folder.glob("*/*/*.yaml"))]
     order = list(METHODS)
-    known = sorted((order.index(model), inputs) for model, inputs in found if model in METHODS)
-    return [tuning(dataset, order[place], inputs) for place, inputs in known]
+    known = sorted((order.index(model), *rest) for _, model, *rest in found if model in METHODS)
+    return [tuning(dataset, order[place], *rest) for place, *rest in known]
 
 
-def parse_tuning(path: str) -> tuple[str, str, str]:
-    """The data set, model and inputs that the path of a search's result names."""
-    match = re.search(rf"(?:^|/){ROOT}/([^/]+)/tuning/([^/]+)/([^/]+)\.yaml$", path)
+def parse_tuning(path: str) -> tuple[str, str, str, str]:
+    """The data set, model, inputs and the variant with the settings given that the path of a search's result names."""
+    match = re.search(rf"(?:^|/){ROOT}/([^/]+)/tuning/([^/]+)/([^/]+?)(?:/([^/]+))?\.yaml$", path)
     if not match:
         raise ConfigError(f"'{path}' is no search: expected {ROOT}/DATASET/tuning/MODEL/INPUTS.yaml")
-    return match[1], match[2], match[3]
+    return match[1], match[2], match[3], match[4] or "default"
 
 
 def efficiency(dataset: str, machine: str) -> str:
@@ -334,11 +352,27 @@ def format_variant(config: Config, dataset: str, model: str, settings: Settings 
         settings = validate(Settings, {**base.model_dump(), **settings}, f"a variant of '{model}' on '{dataset}'")
     idle, said = _without_effect(settings), _one_spelling(settings, base.blocks)
     changed = [
-        f"{name}={_spell(getattr(said, name))}"
+        f"{name}={spell(getattr(said, name))}"
         for name in Settings.model_fields
         if name not in idle and getattr(said, name) != getattr(base, name)
     ]
     return ",".join(changed) or "default"
+
+
+def given_of(variant: str) -> str:
+    """The settings that a variant gives itself: all of it, or what stands behind `tuned`."""
+    word, _, rest = variant.partition(",")
+    return (rest or "default") if word == TUNED else variant
+
+
+def tuned_variant(given: str = "default") -> str:
+    """The variant with the settings of `given`, and all others as a search finds them."""
+    return TUNED if given == "default" else f"{TUNED},{given}"
+
+
+def given_names(given: str) -> set[str]:
+    """The names of the settings that a variant gives."""
+    return set() if given == "default" else {part.partition("=")[0] for part in given.split(",")}
 
 
 def _without_effect(settings: Settings) -> set[str]:
@@ -362,8 +396,8 @@ def _one_spelling(settings: Settings, usual_blocks: int) -> Settings:
     return settings.model_copy(update={"layers": layers, "blocks": blocks})
 
 
-def _spell(value: Any) -> str:
-    """A value as it stands in a path: booleans as in yaml, floats in the shortest form that reads back the same."""
+def spell(value: Any) -> str:
+    """A setting's value as it stands in a path: booleans as in yaml, floats as short as they read back the same."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
@@ -380,7 +414,10 @@ def run(
     variant: str | Mapping[str, Any] = "default",
     seed: int = 0,
 ) -> Run:
-    """The run with these names, checked. `variant` is its canonical text, or a mapping of settings that differ."""
+    """The run with these names, checked. `variant` is its canonical text, or a mapping of settings that differ.
+
+    Of a tuned run the settings are those that it has before the search: `searches.settled` has them after it.
+    """
     sources = parse_inputs(config, dataset, inputs_text)
     spec = method(model)
     features = [source for source in sources if source != IDS]
@@ -407,7 +444,9 @@ def run(
     if spec.reads == "inputs" and quantised:
         raise ConfigError(f"{spec.title} trains its backbones, but the weights of '{quantised[0]}' are quantised")
     text = variant if isinstance(variant, str) else format_variant(config, dataset, model, variant)
-    settings = parse_variant(config, dataset, model, text)
+    if given_of(text) != text and text != (right := tuned_variant(given_of(text))):
+        raise ConfigError(f"variant '{text}' is written '{right}': one run has one path")
+    settings = parse_variant(config, dataset, model, given_of(text))
     if not features and settings.feature_layer != default_settings(config, dataset, model).feature_layer:
         raise ConfigError(f"variant '{text}': feature_layer needs features, and inputs '{inputs_text}' have none")
     if "layers" in spec.valid_settings:
@@ -437,12 +476,14 @@ def reads_inputs(this: Run) -> bool:
 def run_needs(config: Config, this: Run) -> list[str]:
     """The artifacts that a run reads: its data set, and each source's hidden states, or inputs and checkpoints.
 
+    A tuned run reads its search first.
+
     Raises ConfigError for a backbone of the hub without a pinned revision.
     """
     corpus = config.find("corpus", config.find("dataset", this.dataset).corpus)
     assert corpus is not None
     name = config.datasets[this.dataset].corpus
-    needs = [interactions(this.dataset)]
+    needs = [*([this.search] if this.search else []), interactions(this.dataset)]
     for source in dict.fromkeys(this.features):
         config.backbones[source.backbone].pinned(source.backbone)
         if reads_inputs(this):

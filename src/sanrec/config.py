@@ -417,7 +417,7 @@ def _require_pin(record: Backbone | Captioner, name: str) -> None:
 
 
 class Study(Frozen):
-    """Which data sets and seeds the tables take; nothing in it changes a run's numbers."""
+    """Which data sets and seeds the tables take; but for `trials` nothing in it changes a run's numbers."""
 
     title: str
     """Name as printed."""
@@ -439,6 +439,8 @@ class Study(Frozen):
     """One training run per seed."""
     figure_seeds: tuple[NonNegativeInt, ...] | None = None
     """Seeds of the figures, whose error bars are over them; by default those of the tables."""
+    trials: Count = 8
+    """Settings tried per method and inputs where tables compare what was tuned."""
     points: dict[str, tuple[float, ...]] = {}
     """The values at which each sweep of the figures is run, by the sweep's name: another value is another point."""
 
@@ -476,8 +478,9 @@ class Timing(Frozen):
 class Tuning(Frozen):
     """How settings are searched for (docs: tuning): the same for every method, on the validation split alone."""
 
-    trials: Count = 8
-    """Settings tried per method and inputs; the first are the method's own defaults."""
+    trials: Count | None = None
+    """Settings tried per method and inputs, the first of them the data set's own for the method; by default the
+    study's number."""
     seed: NonNegativeInt = 0
     """Seed of the search, and of every trial's training."""
     startup: NonNegativeInt = 4
@@ -545,6 +548,11 @@ class Config(Frozen):
         if medium not in prompts:
             raise ConfigError(f"captioner '{name}' has no prompt for {medium}s: set captioners.{name}.prompts.{medium}")
         return name
+
+    @property
+    def trials(self) -> int:
+        """How many settings a search tries."""
+        return self.tuning.trials or self.chosen_study.trials
 
     @property
     def chosen_study(self) -> Study:

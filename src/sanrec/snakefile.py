@@ -196,29 +196,39 @@ def run_of(config: Config, wildcards: Any) -> artifacts.Run:
 
 
 def run_settings(config: Config, wildcards: Any) -> str:
-    """The settings that matter to the run: a changed default of the data set retrains what it touches."""
+    """The settings that matter to the run: a changed default of the data set retrains what it touches.
+
+    Those that a search finds for it are in the file of the search, which is one of its inputs.
+    """
     this = run_of(config, wildcards)
+    names = artifacts.recorded_settings(this) - (space(this.model, this.given).keys() if this.search else set())
     pooling = [config.backbones[source.backbone].pooling for source in this.features]
     watched = config.datasets[this.dataset].watched
     more = "" if watched == "HR@10" else f" {watched}"
-    return f"{this.settings.model_dump_json(include=artifacts.recorded_settings(this))} {pooling}{more}"
+    return f"{this.settings.model_dump_json(include=names)} {pooling}{more}"
 
 
-def tuning_needs(config: Config, dataset: str, model: str, inputs: str) -> list[str]:
+def searched_run(config: Config, wildcards: Any) -> artifacts.Run:
+    """The run whose settings a search's wildcards have searched for; `of` is INPUTS, or INPUTS/VARIANT."""
+    inputs, _, given = wildcards.of.partition("/")
+    return artifacts.run(config, wildcards.dataset, wildcards.model, inputs, given or "default")
+
+
+def tuning_needs(config: Config, wildcards: Any) -> list[str]:
     """What every trial of a search reads: the same as a run."""
-    return artifacts.run_needs(config, artifacts.run(config, dataset, model, inputs))
+    return artifacts.run_needs(config, searched_run(config, wildcards))
 
 
-def tuning_record(config: Config, dataset: str, model: str, inputs: str) -> str:
+def tuning_record(config: Config, wildcards: Any) -> str:
     """What a search depends on beside that.
 
     Settings that are searched for are not in it: pasting what a search found into the config makes no search anew.
     """
-    this = artifacts.run(config, dataset, model, inputs)
-    names = artifacts.recorded_settings(this) - space(model).keys()
-    settings = this.settings.model_dump(mode="json", include=names)
-    told = config.tuning.model_dump()
-    return json.dumps([settings, described(space(model)), told, config.datasets[dataset].watched], sort_keys=True)
+    this = searched_run(config, wildcards)
+    searched = space(this.model, this.given)
+    settings = this.settings.model_dump(mode="json", include=artifacts.recorded_settings(this) - searched.keys())
+    told = config.tuning.model_dump() | {"trials": config.trials}
+    return json.dumps([settings, described(searched), told, config.datasets[this.dataset].watched], sort_keys=True)
 
 
 def tuned_needs(config: Config, dataset: str) -> list[str]:
@@ -261,6 +271,11 @@ def table_record(config: Config, spec: TableSpec) -> str:
     """What of the config a table shows beside its study: of backbones their licence and revision."""
     rows = table_rows(config, spec) if spec.kind == "backbones" else {}
     return json.dumps(backbones_record(config, rows.values()) if rows else None)
+
+
+def table_reference(folder: str, spec: TableSpec) -> list[str]:
+    """The file of the repository that holds the paper's own figures; none for a table of our own."""
+    return [beside_snakefile(folder, spec.reference)] if spec.reference else []
 
 
 def table_needs(config: Config, spec: TableSpec) -> list[str]:

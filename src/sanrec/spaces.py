@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sanrec.artifacts import given_names
 from sanrec.config import Settings
 from sanrec.methods import METHODS
 
@@ -62,16 +63,20 @@ RANGES: dict[str, Searched] = {
 }
 OF_SEQUENCES: dict[str, Searched] = {"learning_rate": Range(1e-5, 1e-2, log=True)}
 OF_METHODS: dict[str, dict[str, Searched]] = {
-    "bm3": {"contrastive_weight": Range(0.1, 10.0, log=True), "regularization": Range(1e-3, 1.0, log=True)},
+    "bm3": {"contrastive_weight": Range(0.1, 10.0, log=True)},
     "freedom": {"contrastive_weight": Range(1e-6, 1e-1, log=True)},
 }
 
 
-def space(model: str) -> dict[str, Searched]:
-    """What is searched for a method: its settings that have a range, in the order of `Settings`."""
+def space(model: str, given: str = "default") -> dict[str, Searched]:
+    """What is searched for a method: its settings that have a range and no value in the variant `given`.
+
+    In the order of `Settings`.
+    """
     method = METHODS[model]
+    names = set(method.valid_settings) - given_names(given)
     ranges = RANGES | (OF_SEQUENCES if method.trains == "sequences" else {}) | OF_METHODS.get(model, {})
-    return {name: ranges[name] for name in Settings.model_fields if name in method.valid_settings and name in ranges}
+    return {name: ranges[name] for name in Settings.model_fields if name in names and name in ranges}
 
 
 def described(searched: Mapping[str, Searched]) -> dict[str, str]:
@@ -86,11 +91,7 @@ def _words(where: Searched) -> str:
     return f"{where.low:g} to {where.high:g}{how}{', whole' if where.whole else ''}"
 
 
-def own_values(model: str) -> dict[str, Any]:
-    """A method's own values, those of its paper or else the package's, of what is searched and where they lie inside.
-
-    The config's are not asked: a search should not change once its own result is pasted there.
-    """
-    settings = Settings.model_validate(dict(METHODS[model].defaults))
-    values = {name: getattr(settings, name) for name in space(model)}
-    return {name: value for name, value in values.items() if space(model)[name].holds(value)}
+def first_values(settings: Settings, searched: Mapping[str, Searched]) -> dict[str, Any]:
+    """What a search tries first: the values there are before it, of what is searched and where they lie inside."""
+    values = {name: getattr(settings, name) for name in searched}
+    return {name: value for name, value in values.items() if searched[name].holds(value)}

@@ -8,7 +8,7 @@ from sanrec.load import load_config
 from sanrec.reporting.reference import read_reference
 from sanrec.reporting.specs import load_table
 from sanrec.reporting.stand_ins import as_studied
-from sanrec.reporting.table_runs import row_runs
+from sanrec.reporting.table_runs import needs_of, row_runs
 
 PAPER = load_config({"study": "paper", "seeds": [1]})
 ROUNDING = 5e-5
@@ -92,12 +92,12 @@ def test_table_8_s_means_are_those_of_their_rows(read):
 
 
 def test_tables_3_and_5_hold_the_larger_encoder_against_the_others(read):
-    for number, dataset in ((3, "scientific"), (5, "microlens-100k")):
+    for number, dataset, variant in ((3, "scientific", "default"), (5, "microlens-100k", "tuned")):
         found = runs(read(number)[0])
         versa = {label: (run.model, run.inputs_text, run.variant) for label, run in found.items() if "IISAN" in label}
         assert versa == {
-            "IISAN-VS": ("iisan", "TI", "default"),
-            "IISAN-VA": ("iisan", "title@bert-large+cover", "default"),
+            "IISAN-VS": ("iisan", "TI", variant),
+            "IISAN-VA": ("iisan", "title@bert-large+cover", variant),
         }
         assert {run.dataset for (_, d), some in row_runs(PAPER, read(number)[0]).items() for run in some} >= {dataset}
     assert {run.dataset for some in row_runs(PAPER, read(3)[0]).values() for run in some} == {
@@ -116,10 +116,23 @@ def test_table_4_runs_all_that_can_be_had(read):
     assert runs(read(4)[0])["CROSSAN, Llama3-8b+ViT-base"].model == "crossan"
 
 
-def test_table_5_says_which_rows_have_no_run(read):
-    table, _ = read(5)
-    assert len([row for row in table.rows if row.missing]) == 18
-    assert as_studied(PAPER, table).significance.against == ("Full finetuning",)
+def test_table_5_runs_every_row_with_what_a_search_of_as_many_trials_finds(read):
+    table, reference = read(5)
+    studied = as_studied(PAPER, table)
+    assert not [row.label for row in studied.rows if row.missing]
+    assert studied.significance == table.significance
+    assert {row.label for row in table.rows} == set(reference.index.get_level_values("row"))
+    found = runs(table)
+    assert all(run.search for run in found.values())
+    of_videos = {label: run.search for label, run in found.items() if label.endswith("(v)")}
+    root = "results/microlens-100k/tuning/full/V"
+    assert of_videos == {
+        "NextItNet (v)": f"{root}/user_encoder=nextitnet.yaml",
+        "GRU4Rec (v)": f"{root}/user_encoder=gru4rec.yaml",
+        "SASRec (v)": f"{root}.yaml",
+    }
+    needed = needs_of(PAPER, table)
+    assert {run.search for run in found.values()} <= set(needed)
 
 
 def test_table_6_takes_out_one_part_at_a_time(read):

@@ -15,7 +15,8 @@ from sanrec.errors import ConfigError, DataError, SanrecError
 from sanrec.load import load_config
 from sanrec.methods import METHODS
 from sanrec.reporting.tuned import make_tuned, tuned_table
-from sanrec.spaces import Choice, Range, described, own_values, space
+from sanrec.searches import read_search, settled
+from sanrec.spaces import Choice, Range, described, first_values, space
 from sanrec.training import search
 from sanrec.training.run import train_run
 from sanrec.training.search import tune
@@ -37,7 +38,8 @@ def test_spaces_name_settings_that_the_method_has():
         assert searched.keys() <= set(method.valid_settings)
         assert "learning_rate" in searched
         assert not searched.keys() & {"max_epochs", "patience", "batch_size", "recommender_width", "feature_layer"}
-        assert own_values(model).keys() == searched.keys() - unholdable(model)
+        own = Settings.model_validate(dict(method.defaults))
+        assert first_values(own, searched).keys() == searched.keys() - unholdable(model)
         assert described(searched).keys() == searched.keys()
 
 
@@ -62,14 +64,14 @@ def test_every_value_that_can_be_drawn_is_a_setting():
 def test_a_search_writes_the_best_values_and_all_trials(clips):
     record = tune(clips.config, "clips", "mf", "ID")
     assert yaml.safe_load(Path(f"{SEARCH}.yaml").read_text()) == record
-    table = trials()
+    table, own = trials(), artifacts.default_settings(clips.config, "clips", "mf")
     assert (len(table), record["trials"], record["metric"]) == (4, 4, "Recall@20")
     assert record["cut_short"] == (table["state"] == "cut short").sum()
     whole = table[table["state"] == "complete"]
     best = whole.loc[whole["score"].idxmax()]
     assert record["value"] == best["score"]
     assert record["best"] == pytest.approx(best[list(record["best"])].to_dict())
-    assert table.loc[0, list(record["best"])].to_dict() == pytest.approx(own_values("mf"))
+    assert table.loc[0, list(record["best"])].to_dict() == pytest.approx(first_values(own, space("mf")))
     assert record["best"]["learning_rate"] == float(f"{record['best']['learning_rate']:.2g}")
     variant = artifacts.format_variant(clips.config, "clips", "mf", record["best"])
     metrics = train_run(clips.config, artifacts.run(clips.config, "clips", "mf", "ID", variant))
@@ -132,19 +134,19 @@ def test_another_search_is_another_study(clips):
 
 
 def test_trials_that_run_away_are_counted_and_not_taken(clips, monkeypatch):
-    monkeypatch.setattr(search, "space", lambda model: {"learning_rate": Range(1e-3, 1e30, log=True)})
-    monkeypatch.setattr(search, "own_values", lambda model: {"learning_rate": 1e30})
+    monkeypatch.setattr(search, "space", lambda *_: {"learning_rate": Range(1e-3, 1e30, log=True)})
+    monkeypatch.setattr(search, "first_values", lambda *_: {"learning_rate": 1e30})
     record = tune(clips.config, "clips", "mf", "ID")
     table = trials()
     assert record["diverged"] == (table["state"] == "diverged").sum() > 0
     assert table.loc[0, "state"] == "diverged"
-    monkeypatch.setattr(search, "space", lambda model: {"learning_rate": Range(1e29, 1e30, log=True)})
+    monkeypatch.setattr(search, "space", lambda *_: {"learning_rate": Range(1e29, 1e30, log=True)})
     with pytest.raises(SanrecError, match="none of 4 trials trained to its end"):
         tune(clips.config, "clips", "mf", "ID")
 
 
 def test_a_method_with_nothing_to_search_says_so(clips, monkeypatch):
-    monkeypatch.setattr(search, "space", lambda model: {})
+    monkeypatch.setattr(search, "space", lambda *_: {})
     with pytest.raises(ConfigError, match="no setting of 'mf' is searched for"):
         tune(clips.config, "clips", "mf", "ID")
 
@@ -180,7 +182,7 @@ def test_the_table_and_the_lines_to_paste(clips):
 def test_a_damaged_record_is_named(clips):
     tune(clips.config, "clips", "mf", "ID")
     Path(f"{SEARCH}.yaml").write_text("model: mf\n")
-    with pytest.raises(DataError, match=r"tuning/mf/ID.yaml: has no inputs, metric"):
+    with pytest.raises(DataError, match=r"tuning/mf/ID.yaml: has no inputs, given, metric"):
         tuned_table(clips.config, "clips")
 
 
@@ -192,4 +194,64 @@ def test_paths_that_name_no_search(path):
 
 def test_paths_name_searches_both_ways():
     path = artifacts.tuning("clips", "bm3", "ID+V")
-    assert artifacts.parse_tuning(path) == ("clips", "bm3", "ID+V")
+    assert artifacts.parse_tuning(path) == ("clips", "bm3", "ID+V", "default")
+    path = artifacts.tuning("clips", "bm3", "ID+V", "dropout=0.5")
+    assert path == "results/clips/tuning/bm3/ID+V/dropout=0.5.yaml"
+    assert artifacts.parse_tuning(path) == ("clips", "bm3", "ID+V", "dropout=0.5")
+
+
+def test_what_is_given_is_not_searched_for(clips):
+    assert space("lightgcn", "graph_layers=1").keys() == space("lightgcn").keys() - {"graph_layers"}
+    record = tune(clips.config, "clips", "lightgcn", "ID", "graph_layers=1")
+    assert record["given"] == "graph_layers=1"
+    assert "graph_layers" not in record["best"]
+    assert record["settings"]["graph_layers"] == 1
+    assert read_search("results/clips/tuning/lightgcn/ID/graph_layers=1.yaml") == record
+    printed = make_tuned(clips.config, "clips")
+    run = artifacts.run(clips.config, "clips", "lightgcn", "ID", {"graph_layers": 1, **record["best"]})
+    assert run.metrics in printed
+    assert yaml.safe_load(printed[printed.index("# into") : printed.index("# or by")])["datasets"]["clips"] == {
+        "settings": {}
+    }
+    with pytest.raises(ConfigError, match="is itself searched for"):
+        tune(clips.config, "clips", "lightgcn", "ID", "tuned")
+
+
+def test_a_tuned_run_is_the_run_with_what_was_found(clips):
+    for given in ("default", "graph_layers=2"):
+        run = artifacts.run(clips.config, "clips", "lightgcn", "ID", artifacts.tuned_variant(given))
+        assert artifacts.run_needs(clips.config, run)[0] == run.search
+        with pytest.raises(DataError, match=r"no such search. Make it: snakemake results/clips/tuning/lightgcn/ID"):
+            train_run(clips.config, run)
+        record = tune(clips.config, "clips", "lightgcn", "ID", given)
+        found = {name: getattr(run.settings, name) for name in artifacts.given_names(given)} | record["best"]
+        other = artifacts.run(clips.config, "clips", "lightgcn", "ID", found)
+        assert settled(run).settings == other.settings
+        metrics, same = train_run(clips.config, run), train_run(clips.config, other)
+        assert metrics["run"]["variant"] == run.variant
+        assert metrics["validation"]["Recall@20"] == record["value"]
+        assert {k: metrics[k] for k in ("test", "settings")} == {k: same[k] for k in ("test", "settings")}
+
+
+def test_a_search_that_goes_on_and_finds_the_same_trains_no_run_anew(clips, monkeypatch):
+    run = artifacts.run(clips.config, "clips", "mf", "ID", "tuned")
+    record = tune(clips.config, "clips", "mf", "ID")
+    metrics = train_run(clips.config, run)
+    Path(run.search).write_text(yaml.safe_dump(record | {"trials": 99}))
+    assert train_run(clips.config, run) == metrics
+    Path(run.search).write_text(yaml.safe_dump(record | {"best": record["best"] | {"learning_rate": 0.5}}))
+    assert train_run(clips.config, run)["settings"]["learning_rate"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("tuned,default", "is written 'tuned'"),
+        ("tuned,graph_layers=-1", "graph_layers"),
+        ("graph_layers=2,tuned", "'tuned'"),
+        ("tuned,fusion=concat", "fusion"),
+    ],
+)
+def test_tuned_variants_that_make_no_sense(clips, variant, message):
+    with pytest.raises(ConfigError, match=message):
+        artifacts.run(clips.config, "clips", "lightgcn", "ID", variant)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -33,17 +34,21 @@ CONFIG = {
 def test_a_search_needs_what_a_run_needs():
     config = load_config(CONFIG)
     needs = ["results/clips/interactions.parquet", "results/clips/hidden/video/looks.json"]
-    assert snakefile.tuning_needs(config, "clips", "grcn", "ID+V") == needs
-    assert snakefile.tuning_needs(config, "clips", "grcn", "ID") == needs[:1]
+
+    def found(model, of):
+        return snakefile.tuning_needs(config, SimpleNamespace(dataset="clips", model=model, of=of))
+
+    assert found("grcn", "ID+V") == found("grcn", "ID+V/graph_layers=1") == needs
+    assert found("grcn", "ID") == needs[:1]
     with pytest.raises(ConfigError, match="unknown model 'gcrn'"):
-        snakefile.tuning_needs(config, "clips", "gcrn", "ID")
+        found("gcrn", "ID")
 
 
 def test_what_a_search_depends_on():
-    def record(change=lambda values: None):
+    def record(change=lambda values: None, of="ID"):
         values = copy.deepcopy(CONFIG)
         change(values)
-        return snakefile.tuning_record(load_config(values), "clips", "lightgcn", "ID")
+        return snakefile.tuning_record(load_config(values), SimpleNamespace(dataset="clips", model="lightgcn", of=of))
 
     def setting(values, method, **settings):
         values["datasets"]["clips"]["settings"].setdefault(method, {}).update(settings)
@@ -51,6 +56,9 @@ def test_what_a_search_depends_on():
     plain = record()
     assert record(lambda v: setting(v, "lightgcn", learning_rate=0.02, graph_layers=1)) == plain  # it is searched for
     assert record(lambda v: setting(v, "mf", batch_size=8)) == plain
+    given = record(of="ID/graph_layers=2")
+    assert given != plain
+    assert record(lambda v: setting(v, "lightgcn", learning_rate=0.02), of="ID/graph_layers=2") == given
     assert record(lambda v: setting(v, "lightgcn", batch_size=8)) != plain
     assert record(lambda v: v["tuning"].update(trials=3)) != plain
     assert record(lambda v: v["datasets"]["clips"].update(watched_metric="HR@5")) != plain
@@ -102,6 +110,12 @@ def test_from_the_files_to_the_table(tmp_path):
     pasted["datasets"]["clips"]["settings"]["mf"] = best
     assert planned(tmp_path, pasted) == {}
     assert planned(tmp_path, pasted, "results/clips/runs/mf/ID/default/seed=0/metrics.json") == {"train": 1}
+    tuned_run = "results/clips/runs/mf/ID/tuned/seed=0/metrics.json"
+    assert planned(tmp_path, CONFIG, tuned_run) == {"train": 1}
+    given = "results/clips/runs/mf/ID/tuned,regularization=0.01/seed=0/metrics.json"
+    assert planned(tmp_path, CONFIG, given) == {"tune": 1, "train": 1}
+    snakemake(tmp_path, "--cores", "1", tuned_run, given)
+    assert planned(tmp_path, pasted, tuned_run) == {}  # what is searched for is the search's own
     more = copy.deepcopy(CONFIG) | {"tuning": {"trials": 3, "startup": 1}}
     assert planned(tmp_path, more) == {"tune": 1}
     snakemake(tmp_path, "--cores", "1", TARGET)

@@ -4,14 +4,16 @@
 rule tune:
     # The trials lie in a sqlite file beside the outputs and are no output: a killed search goes on from there.
     input:
-        lambda w: needs.tuning_needs(CONFIG, w.dataset, w.model, w.inputs),
+        lambda w: needs.tuning_needs(CONFIG, w),
     output:
-        best="results/{dataset}/tuning/{model}/{inputs}.yaml",
-        trials="results/{dataset}/tuning/{model}/{inputs}.csv",
+        best="results/{dataset}/tuning/{model}/{of}.yaml",
+        trials="results/{dataset}/tuning/{model}/{of}.csv",
     log:
-        "results/logs/tune/{dataset}/{model}/{inputs}.log",
+        "results/logs/tune/{dataset}/{model}/{of}.log",
     benchmark:
-        "results/benchmarks/tune/{dataset}/{model}/{inputs}.tsv"
+        "results/benchmarks/tune/{dataset}/{model}/{of}.tsv"
+    wildcard_constraints:
+        of=r"[^/]+(/[^/]+)?",  # INPUTS, or INPUTS/VARIANT with the settings that are given
     conda:
         "../../envs/train.yaml"
     threads: CONFIG.threads.train
@@ -20,7 +22,7 @@ rule tune:
         mem_mb=8000,
     params:
         version=STEPS["tune"],
-        search=lambda w: needs.tuning_record(CONFIG, w.dataset, w.model, w.inputs),
+        search=lambda w: needs.tuning_record(CONFIG, w),
     shell:
         "python -m sanrec --log {log:q} tune {output.best:q}"
 

@@ -223,6 +223,7 @@ STUDIES = {
         stand_ins={"bert-base": "bert", "bert-large": "bert-deep", "llama-3-8b": "llama", "vit-base": "vit"},
         seeds=(0,),
         figure_seeds=(0, 1, 2),
+        trials=4,
         points={
             "adapter_width": (4, 16, 32, 128),
             "learning_rate": (1e-4, 5e-4, 2e-3, 1e-2),
@@ -236,6 +237,7 @@ STUDIES = {
         amazon_datasets=("scientific", "instrument", "office"),
         microlens_datasets=("microlens-100k",),
         seeds=(12345,),
+        trials=20,
         points={
             "adapter_width": (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192),
             "learning_rate": (1e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3),

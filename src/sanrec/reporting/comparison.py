@@ -17,6 +17,7 @@ from sanrec.reporting.results import check_agreement, read_aligned_ranks, read_i
 from sanrec.reporting.specs import INFORMATION, TableSpec
 from sanrec.reporting.stand_ins import datasets_of, stand_ins_used
 from sanrec.reporting.table_runs import paper_datasets, row_runs
+from sanrec.reporting.tuned import set_searches
 
 Key = tuple[str, str]  # a row of the table: its label and its kind
 Cells = dict[Key, dict[Column, Any]]
@@ -26,10 +27,12 @@ def comparison_table(config: Config, table: TableSpec, reference: pd.DataFrame, 
     """Gather the runs of every row. Raises DataError where one is missing, malformed, or has other users."""
     names = datasets_of(config, table)
     titles, beside = f.titles_of(config, names), paper_datasets(config, table)
-    cells = _labels(table)
+    cells = label_rows(table)
     users = {}
     for name in names:
         users[name] = _measure(config, table, name, titles[name], cells, root)
+        if table.tuned:
+            set_searches(config, table, name, titles[name], cells, root)
         if name in beside:
             _set_beside(table, titles[name], beside[name][0], reference, cells)
     here = [(titles[name], heading) for name in names for heading in table.headings]
@@ -44,6 +47,10 @@ def comparison_table(config: Config, table: TableSpec, reference: pd.DataFrame, 
     for block in (f.DEVIATION, f.STAR, f.AGAINST, f.P, f.HOLM):
         columns += [(block, *place) for place in here]
     columns += [(f.PAPER_STAR, *place) for place in there]
+    if table.tuned:
+        columns += [
+            (block, titles[name], config.datasets[name].watched) for name in names for block in (f.SEARCH, f.FOUND)
+        ]
     return Table(table.title, f.build(list(cells.values()), columns), _legend(config, table, titles, users, beside))
 
 
@@ -53,7 +60,7 @@ def relative(ours: float, other: float) -> dict[str, float]:
     return {f.OF_OURS: gain / ours if ours else np.nan, f.OF_OTHER: gain / other if other else np.nan}
 
 
-def _labels(table: TableSpec) -> Cells:
+def label_rows(table: TableSpec) -> Cells:
     """Every row of the table, in order, with what it is and no figure yet."""
     cells: Cells = {}
     after = {mean.of[-1]: mean.label for mean in table.means}
@@ -82,23 +89,23 @@ def _measure(config: Config, table: TableSpec, name: str, title: str, cells: Cel
         check_agreement(results.loc[folder], ranks[folder], folder, aligned.owners)
     for metric in table.metrics:
         place = (title, metric)
-        means = _summarise(table, place, {label: results.loc[some, metric] for label, some in folders.items()}, cells)
+        means = summarise(table, place, {label: results.loc[some, metric] for label, some in folders.items()}, cells)
         values = {
             label: mean_over_seeds([per_user(ranks[folder], metric, aligned.owners) for folder in some])
             for label, some in folders.items()
         }
-        _test(table, place, means, values, cells)
+        test_systems(table, place, means, values, cells)
     if table.information:
         found = {
             folder: read_information(Path(root) / folder / "information.json", table.information) for folder in every
         }
         for heading, estimate in INFORMATION.items():
             estimates = {label: pd.Series([found[s][estimate] for s in some]) for label, some in folders.items()}
-            _summarise(table, (title, heading), estimates, cells)
+            summarise(table, (title, heading), estimates, cells)
     return len(aligned.users)
 
 
-def _summarise(
+def summarise(
     table: TableSpec, place: tuple[str, str], values: Mapping[str, pd.Series], cells: Cells
 ) -> dict[str, float]:
     """Fill in one column: each system's mean and deviation over seeds, and the relative improvements; the means."""
@@ -116,7 +123,7 @@ def _summarise(
     return means
 
 
-def _test(
+def test_systems(
     table: TableSpec,
     place: tuple[str, str],
     means: Mapping[str, float],
@@ -188,6 +195,11 @@ def _legend(
         )
     if table.significance or table.comparisons:
         lines.append("Holm's correction goes over the systems of a column, and over its improvements.")
+    if table.tuned:
+        lines.append(
+            f"Every system has the settings that a search of {config.trials} trials found for it on the validation "
+            "split of the very data set, with one seed; the test split is scored once, at the end (docs/tuning.md)."
+        )
     if beside:
         lines.append("Difference: ours - paper.")
     if used := stand_ins_used(config, table):

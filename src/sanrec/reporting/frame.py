@@ -11,6 +11,7 @@ from sanrec.config import Config
 
 # A column is (block, data set, heading). Blocks:
 LABEL = "label"  # what a row is
+USERS = "users"  # how many users a group's figures are the mean of
 OURS = "ours"  # what was measured here: the mean over seeds, or a count
 PAPER = "paper"  # the paper's figure; the data set is the paper's
 DIFFERENCE = "difference"  # ours - paper
@@ -19,6 +20,7 @@ LEAST, MOST = "min", "max"  # of repeated measurements, whose median is the figu
 STAR, PAPER_STAR = "star", "paper star"  # "*" or nothing
 AGAINST = "against"  # the row that a row was tested against
 P, HOLM = "p", "p Holm"
+SEARCH, FOUND = "validation of tuning", "tuned settings"  # what a search reached on validation, and with what
 
 # Rows of a comparison are systems, those that only the paper has, means of systems, or their relative improvement, in
 # two ways.
@@ -43,6 +45,8 @@ class Table:
     """How many decimals people see in a column; 4 where it is not named."""
     lowest_is_best: bool = False
     """Whether the figures are costs."""
+    apart: bool = False
+    """Whether people see each data set's figures in a part of their own."""
 
 
 def build(cells: Sequence[Mapping[Column, Any]], columns: Sequence[Column]) -> pd.DataFrame:

@@ -99,21 +99,46 @@ class Beside(Frozen):
     """Our name for it."""
 
 
+class Group(Frozen):
+    """Test targets by how often their item occurs in the training part of the interactions."""
+
+    least: int = Field(0, ge=0)
+    """Fewest occurrences."""
+    most: int | None = Field(None, ge=0)
+    """Most occurrences; without it any number."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Group":
+        if self.most is not None and self.most < self.least:
+            raise ValueError(f"a group from {self.least} to {self.most} occurrences holds nothing")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Its name in a column, from the bounds: `unseen`, `seen 1-4`, `seen 5+`, `all`."""
+        if self.most == 0:
+            return "unseen"
+        if self.most is None:
+            return f"seen {self.least}+" if self.least else "all"
+        return f"seen {self.most}" if self.least == self.most else f"seen {self.least}-{self.most}"
+
+
 class TableSpec(Frozen):
-    """A table of a paper."""
+    """A table of a paper, or one of our own."""
 
     title: str
     """Caption."""
-    paper: Literal["crossan", "iisan-versa"]
-    """Whose table it is; the study names data sets for each paper."""
+    paper: Literal["crossan", "iisan-versa"] | None = None
+    """Whose table it is, if a paper's; the study names data sets for each paper."""
     data: DataList | None = None
     """Which of the study's lists of data sets it takes; by default the paper's main one."""
-    kind: Literal["statistics", "comparison", "efficiency", "backbones"]
+    kind: Literal["statistics", "comparison", "efficiency", "backbones", "cold-start"]
     """`statistics`: a row per data set, from its counts; `comparison`: a row per system, from runs; `efficiency`: a row
-    per system, from measurements of them all on one machine; `backbones`: a row per pretrained model."""
-    reference: str
-    """The csv file of the paper's own figures."""
-    beside: tuple[Beside, ...]
+    per system, from measurements of them all on one machine; `backbones`: a row per pretrained model; `cold-start`: a
+    row per system, from runs, test targets grouped by how often their item was seen in training."""
+    reference: str = ""
+    """The csv file of the paper's own figures; a table of our own has none."""
+    beside: tuple[Beside, ...] = ()
     """The paper's data sets, in its order. A study's data set stands beside the one it is, or by position."""
     datasets: int | None = Field(None, ge=1)
     """How many of the study's data sets the table takes, the first ones; by default all."""
@@ -122,11 +147,16 @@ class TableSpec(Frozen):
     backbones: dict[str, str] = Field(default_factory=dict)
     """Rows of a table of backbones: the name as printed, and ours in the registry."""
     metrics: tuple[Metric, ...] = ()
-    """Columns per data set of a comparison."""
+    """Columns per data set of a comparison; per data set and group of a table of kind cold-start."""
+    groups: tuple[Group, ...] = ()
+    """Groups of test targets, in order; they may overlap."""
     information: tuple[Channel, Channel] | None = None
     """Two channels: a comparison's last column is then the mutual information between their towers, in nats."""
     rows: tuple[Row, ...] = ()
     """Systems of a comparison, in order."""
+    tuned: bool = False
+    """Whether every row is run with what a search found for it, of as many trials for each (docs/tuning.md); a row's
+    own settings are then given to its search."""
     means: tuple[Mean, ...] = ()
     """Rows of means over systems, below them; each stands where all of its systems have figures."""
     comparisons: tuple[Comparison, ...] = ()
@@ -152,10 +182,13 @@ class TableSpec(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> "TableSpec":
         """Each kind has what it needs, and labels that are referred to exist once."""
+        self._check_groups()
         if self.kind == "efficiency" and (not self.rows or self.metrics or self.statistics or self.significance):
             raise ValueError("a table of kind efficiency has 'rows', and neither metrics, statistics nor significance")
         if (self.kind == "backbones") != bool(self.backbones) or (self.backbones and (self.rows or self.metrics)):
             raise ValueError("a table of kind backbones, and no other, has 'backbones', and neither rows nor metrics")
+        if self.tuned and self.kind not in ("comparison", "cold-start"):
+            raise ValueError("'tuned' is for tables that compare runs")
         if self.information and self.kind != "comparison":
             raise ValueError("mutual information is a column of tables of kind comparison")
         if self.kind == "statistics" and (not self.statistics or self.metrics or self.rows or self.comparisons):
@@ -173,6 +206,24 @@ class TableSpec(Frozen):
             if label not in labels:
                 raise ValueError(f"no row has the label '{label}'; there are {', '.join(labels)}")
         return self
+
+    def _check_groups(self) -> None:
+        """A paper's table has its figures beside; one of kind cold-start is no paper's, and has groups."""
+        if self.kind != "cold-start":
+            if self.groups:
+                raise ValueError("'groups' are of tables of kind cold-start")
+            if not self.paper or not self.reference:
+                raise ValueError(f"a table of kind {self.kind} has 'paper' and 'reference'")
+            return
+        if not (self.data and self.groups and self.metrics and self.rows):
+            raise ValueError("a table of kind cold-start has 'data', 'groups', 'metrics' and 'rows'")
+        if self.paper or self.reference or self.beside or self.statistics or self.means or self.comparisons:
+            raise ValueError(
+                "a table of kind cold-start is no paper's, and has rows of systems alone"
+            )
+        labels = [group.label for group in self.groups]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"two groups have the same bounds: {', '.join(labels)}")
 
 
 def load_table(path: str | Path) -> TableSpec:

@@ -14,7 +14,14 @@ from sanrec.reporting.frame import Column, Table, flat
 
 NOTHING = "–"
 DECIMALS = 4  # of a metric
-HEADINGS = {f.OURS: "Measured here", f.PAPER: "Paper", f.DIFFERENCE: "Difference", f.P: "p (Holm)"}
+HEADINGS = {
+    f.USERS: "Test users",
+    f.OURS: "Measured here",
+    f.PAPER: "Paper",
+    f.DIFFERENCE: "Difference",
+    f.P: "p (Holm)",
+    f.FOUND: "Found on validation",
+}
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem; }
@@ -76,7 +83,7 @@ def _sections(table: Table) -> list[Section]:
     """The figures; and, where there are tests, those in a part of their own."""
     frame, blocks = table.frame, set(table.frame.columns.get_level_values(0))
     if f.HOLM not in blocks:
-        return [_figures(table, frame.set_index(frame.columns[0]), str(frame.columns[0][2]))]
+        return [_figures(table, frame.set_index(frame.columns[0]), str(frame.columns[0][2]), table.title)]
     kinds = frame[f.LABEL, "", "kind"]
     labels = [
         f"{label}: {kind}" if f.share(kind) else label
@@ -84,13 +91,22 @@ def _sections(table: Table) -> list[Section]:
     ]
     named = frame.set_axis(pd.Index(labels), axis=0)
     tested = named.loc[((kinds != f.OF_OTHER) & frame[f.HOLM].notna().any(axis=1)).to_numpy()]
-    sections = [_figures(table, named, "Model")]
-    return [*sections, _tests(tested)] if len(tested) else sections
+    figures = [_figures(table, part, "Model", caption) for caption, part in _parts(table, named)]
+    sections = [*figures, *([_tests(tested)] if len(tested) else [])]
+    return [*sections, _searches(named)] if f.FOUND in blocks else sections
 
 
-def _figures(table: Table, frame: pd.DataFrame, name: str) -> Section:
-    """The blocks that stand side by side: ours, the paper's, the difference."""
-    columns = [column for column in frame.columns if column[0] in (f.OURS, f.PAPER, f.DIFFERENCE)]
+def _parts(table: Table, frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The frame, or its columns data set by data set, each under its caption."""
+    if not table.apart:
+        return [(table.title, frame)]
+    of = frame.columns.get_level_values(1)
+    return [(name, frame.loc[:, of.isin(["", name])]) for name in dict.fromkeys(of) if name]
+
+
+def _figures(table: Table, frame: pd.DataFrame, name: str, caption: str) -> Section:
+    """The blocks that stand side by side: users, ours, the paper's, the difference."""
+    columns = [column for column in frame.columns if column[0] in (f.USERS, f.OURS, f.PAPER, f.DIFFERENCE)]
     has_kind = (f.LABEL, "", "kind") in frame.columns
     kinds = frame[f.LABEL, "", "kind"] if has_kind else None
     systems = kinds.isin([f.SYSTEM, f.PRINTED]).to_numpy() if kinds is not None else None
@@ -100,12 +116,12 @@ def _figures(table: Table, frame: pd.DataFrame, name: str) -> Section:
         for row in range(len(frame)):
             share = kinds is not None and f.share(kinds.iloc[row])
             texts.iat[row, place] = _cell(frame.iloc[row], column, share, table.decimals.get(column, DECIMALS))
-        if systems is not None and column[0] != f.DIFFERENCE:
+        if systems is not None and column[0] not in (f.USERS, f.DIFFERENCE):
             values = frame[column].where(systems)
             ordered = sorted(values.dropna().unique(), reverse=not table.lowest_is_best)
             for mark, value in zip(("best", "second"), ordered, strict=False):
                 marks.iloc[(values == value).to_numpy(), place] = mark
-    return Section(table.title, texts, marks)
+    return Section(caption, texts, marks)
 
 
 def _tests(frame: pd.DataFrame) -> Section:
@@ -120,6 +136,18 @@ def _tests(frame: pd.DataFrame) -> Section:
     texts = pd.DataFrame.from_dict(rows, orient="index", columns=pd.MultiIndex.from_tuples(columns))
     texts.index.name = "Row"
     return Section("Paired t-tests: p, with Holm's correction in brackets", texts, texts.map(lambda _: ""))
+
+
+def _searches(frame: pd.DataFrame) -> Section:
+    """What the search of each system found: the settings, and the validation metric that they reached."""
+    columns = [column for column in frame.columns if column[0] == f.FOUND]
+    shape = {"columns": pd.MultiIndex.from_tuples(columns), "dtype": object}
+    found = frame.loc[frame[columns].notna().any(axis=1).to_numpy()]
+    texts = pd.DataFrame(index=pd.Index(found.index, name="Row"), **shape)
+    for place, column in enumerate(columns):
+        reached = found[f.SEARCH, *column[1:]]
+        texts.isetitem(place, [f"{r:.{DECIMALS}f}: {s}" for r, s in zip(reached, found[column], strict=True)])
+    return Section("Tuning: the validation metric reached, and the settings found", texts, texts.map(lambda _: ""))
 
 
 def _cell(row: pd.Series, column: Column, share: bool, decimals: int) -> str:

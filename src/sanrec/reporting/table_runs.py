@@ -33,7 +33,10 @@ def _row_run(config: Config, table: TableSpec, row: Row, dataset: str, seed: int
             for name, value in row.settings.items()
         }
         inputs = studied_inputs(config, dataset, row.inputs)
-        return artifacts.run(config, dataset, row.model, inputs, settings, seed)
+        if not table.tuned:
+            return artifacts.run(config, dataset, row.model, inputs, settings, seed)
+        given = artifacts.format_variant(config, dataset, row.model, settings)
+        return artifacts.run(config, dataset, row.model, inputs, artifacts.tuned_variant(given), seed)
     except ConfigError as error:
         raise ConfigError(f"row '{row.label}' of table '{table.title}' on '{dataset}': {error}") from None
 
@@ -73,8 +76,17 @@ def needs_of(config: Config, table: TableSpec) -> list[str]:
         return [artifacts.statistics(dataset) for dataset in datasets_of(config, table)]
     if table.kind == "efficiency":
         return [artifacts.efficiency(dataset, machine_of(config)) for dataset in datasets_of(config, table)]
-    information = [run.information for run in runs_of(config, table)] if table.information else []
-    return [path for run in runs_of(config, table) for path in (run.metrics, run.ranks)] + information
+    runs = runs_of(config, table)
+    grouped = cold_start_needs(config, table)
+    information = [run.information for run in runs] if table.information else []
+    searches = list(dict.fromkeys(run.search for run in runs if run.search))
+    return [path for run in runs for path in (run.metrics, run.ranks)] + grouped + information + searches
+
+
+def cold_start_needs(config: Config, table: TableSpec) -> list[str]:
+    """What groups of test targets follow from beside the runs' ranks, and the floor: interactions, and popularity."""
+    names = datasets_of(config, table) if table.kind == "cold-start" else ()
+    return [path for name in names for path in (artifacts.interactions(name), artifacts.popularity(name))]
 
 
 def paper_datasets(config: Config, table: TableSpec) -> dict[str, tuple[str, bool]]:

@@ -1,5 +1,6 @@
-"""What searches found on a data set: a table of best values with the metric they reached, and lines for config.yaml."""
+"""What searches found: beside the rows of a table; and of a data set a table of all, and lines for config.yaml."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,14 @@ from sanrec import artifacts
 from sanrec.artifacts import Run
 from sanrec.config import Config, Settings
 from sanrec.errors import ConfigError, DataError
-from sanrec.files import read_yaml, write_text
+from sanrec.files import write_text
+from sanrec.reporting import frame as f
+from sanrec.reporting.frame import Column
+from sanrec.reporting.specs import TableSpec
+from sanrec.reporting.table_runs import row_runs
+from sanrec.searches import read_search
 
-NEEDED = ("model", "inputs", "metric", "value", "best_epoch", "best", "trials", "cut_short", "diverged")
-FIRST = ("model", "inputs", "metric", "value", "best_epoch", "trials", "cut_short", "diverged", "variant")
-
-
-def read_search(path: str | Path) -> dict[str, Any]:
-    """The record of a search. Raises DataError, naming the file, where it is malformed."""
-    values = read_yaml(path, "tuning")
-    lacking = [name for name in NEEDED if name not in values]
-    if lacking or not isinstance(values["best"], dict):
-        what = f"has no {', '.join(lacking)}" if lacking else "names no best settings"
-        raise DataError(f"{path}: {what}. Delete it and make it again: snakemake {path} --cores")
-    return values
+FIRST = ("model", "inputs", "given", "metric", "value", "best_epoch", "trials", "cut_short", "diverged", "variant")
 
 
 def tuned_table(config: Config, dataset: str, root: str | Path = ".") -> pd.DataFrame:
@@ -48,7 +43,9 @@ def tuned_table(config: Config, dataset: str, root: str | Path = ".") -> pd.Data
 
 def _run(config: Config, dataset: str, record: dict[str, Any], seed: int = 0) -> Run:
     """The run with the values that a search found."""
-    return artifacts.run(config, dataset, record["model"], record["inputs"], record["best"], seed)
+    base = artifacts.run(config, dataset, record["model"], record["inputs"], record["given"])
+    values = {name: getattr(base.settings, name) for name in artifacts.given_names(record["given"])} | record["best"]
+    return artifacts.run(config, dataset, record["model"], record["inputs"], values, seed)
 
 
 def make_tuned(config: Config, dataset: str, root: str | Path = ".") -> str:
@@ -62,11 +59,12 @@ def make_tuned(config: Config, dataset: str, root: str | Path = ".") -> str:
 def pasted(config: Config, dataset: str, root: str | Path = ".") -> str:
     """Lines for config.yaml that make the values found the data set's own, and the paths of their runs.
 
-    A data set has one set of values per method: of one that was tuned on several inputs, those of the best are taken.
+    A data set has one set of values per method: of one that was tuned on several inputs, those of the best are taken,
+    from searches that had no setting given.
     """
     records = [read_search(Path(root, path)) for path in artifacts.searches(dataset, root)]
     best: dict[str, dict[str, Any]] = {}
-    for record in records:
+    for record in (record for record in records if record["given"] == "default"):
         if record["model"] not in best or record["value"] > best[record["model"]]["value"]:
             best[record["model"]] = record
     settings = {model: dict(record["best"]) for model, record in best.items()}
@@ -76,3 +74,35 @@ def pasted(config: Config, dataset: str, root: str | Path = ".") -> str:
     note = f"# and of the settings that stand there, keep: {', '.join(kept)}\n" if kept else ""
     runs = [_run(config, dataset, record).metrics for record in records]
     return f"# into config.yaml:\n{note}{text}\n# or by their paths:\n" + "".join(f"{path}\n" for path in runs)
+
+
+def set_searches(
+    config: Config,
+    table: TableSpec,
+    name: str,
+    title: str,
+    cells: dict[tuple[str, str], dict[Column, Any]],
+    root: str | Path = ".",
+) -> None:
+    """Fill in, for each system of a tuned table on a data set, what its search reached on validation, and with what.
+
+    Raises DataError where a search is missing or malformed, or had another number of trials than the others have.
+    """
+    for (label, dataset), runs in row_runs(config, table).items():
+        if dataset != name:
+            continue
+        path = Path(root, runs[0].search)
+        record = read_search(path)
+        metric = config.datasets[name].watched
+        if (record["trials"], record["metric"]) != (config.trials, metric):
+            raise DataError(
+                f"{path}: {record['trials']} trials by {record['metric']}, where {config.trials} by {metric} are asked "
+                f"for. Make it again: snakemake {path} --cores"
+            )
+        cells[label, f.SYSTEM][f.SEARCH, title, metric] = float(record["value"])
+        cells[label, f.SYSTEM][f.FOUND, title, metric] = spelled(record["best"])
+
+
+def spelled(values: Mapping[str, Any]) -> str:
+    """Settings as a variant has them, in its order: `name=value, name=value`."""
+    return ", ".join(f"{name}={artifacts.spell(values[name])}" for name in Settings.model_fields if name in values)

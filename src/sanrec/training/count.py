@@ -9,6 +9,7 @@ from sanrec.config import CHANNELS, Config
 from sanrec.errors import DataError
 from sanrec.files import read_json
 from sanrec.models.registry import Recommender, Shape, on_meta
+from sanrec.searches import settled
 from sanrec.training.loading import kept_of_towers
 
 PAPERS_CROSSAN = 24_741_456  # trainable parameters of CROSSAN (T+I+V+A), its Table 4
@@ -25,8 +26,9 @@ def count_parameters(config: Config, run: Run) -> dict[str, int]:
     """How many numbers training changes in each part of the run's model, item encoder first, user encoder last.
 
     The backbones' depth and width are the registry's. Raises ConfigError where a tuned backbone's architecture is not
-    known (see `empty_backbone`), or has other than the registry's.
+    known (see `empty_backbone`), or has other than the registry's; DataError where a tuned run's search is missing.
     """
+    run = settled(run)
     model = on_meta(lambda: Recommender(run.model, planned_shape(config, run), run.settings))
     counts: dict[str, int] = {}
     for name, parameter in model.named_parameters():

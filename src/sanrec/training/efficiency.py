@@ -27,6 +27,7 @@ from sanrec.hardware import hardware_name, machine_of, slug
 from sanrec.methods import METHODS
 from sanrec.models.registry import Recommender, trainable_parameters
 from sanrec.progress import bar
+from sanrec.searches import settled
 from sanrec.training.loop import adam, train_epoch
 from sanrec.training.machine import machine_name, peak_memory, reset_peak_memory, versions
 from sanrec.training.processes import in_own_process
@@ -108,6 +109,7 @@ def measure_run(config: Config, run: Run) -> dict[str, Any]:
     """Train some epochs of a run in this very process and say what they took (see `measure`). Nothing is kept of it."""
     if METHODS[run.model].trains != "sequences":
         raise ConfigError(f"{run.system}: what is measured are epochs over sequences, and this method trains on pairs")
+    run = settled(run)
     torch.set_num_threads(config.threads.train)
     device = chosen_device(config.device)
     for library in libraries(run):

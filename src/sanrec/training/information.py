@@ -27,6 +27,7 @@ from sanrec.evaluation.nearest_neighbours import Neighbours, nearest_neighbours
 from sanrec.files import write_json
 from sanrec.methods import METHODS
 from sanrec.models.registry import Recommender
+from sanrec.searches import settled
 from sanrec.training.checkpoint import load_weights
 from sanrec.training.machine import versions
 from sanrec.training.run import run_fingerprint
@@ -45,6 +46,7 @@ def measure_information(config: Config, run: Run) -> dict[str, Any]:
     SanrecError for a method without towers or fewer than two, and for outputs that are not finite; DataError where the
     run is not trained, its weights are another's, or too few items are left.
     """
+    run = settled(run)
     refuse_without_towers(run)
     torch.set_num_threads(config.threads.train)
     fingerprint, weights = own_weights(config, run)

@@ -24,6 +24,7 @@ from sanrec.evaluation.metrics import metrics_from_ranks
 from sanrec.files import atomic, read_json, sha256, write_json
 from sanrec.methods import METHODS
 from sanrec.models.registry import trainable_parameters
+from sanrec.searches import settled
 from sanrec.training.checkpoint import Progress, load_weights
 from sanrec.training.loop import stopped
 from sanrec.training.machine import machine_name, reset_peak_memory, versions
@@ -42,7 +43,7 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
     A run that was killed goes on from its last finished epoch; one that is finished, from the same inputs, is left.
     Raises SanrecError where the training diverges, DataError or StoreError for inputs that are not as they should be.
     """
-    folder = Path(run.folder)
+    run, folder = settled(run), Path(run.folder)
     fingerprint = run_fingerprint(config, run)
     if (finished := finished_metrics(folder, fingerprint)) is not None:
         return finished
@@ -164,7 +165,8 @@ def run_fingerprint(config: Config, run: Run) -> str:
         "version": STEPS["train"],
         "sources": [[s.channel, s.backbone, config.backbones[s.backbone].pooling] for s in run.features],
         "threads": config.threads.train,
-        "needs": {path: sha256(path) for path in artifacts.run_needs(config, run)},
+        # of a tuned run's search only what it found counts: one that goes on and finds the same is as good
+        "needs": {path: sha256(path) for path in artifacts.run_needs(config, run) if path != run.search},
     }
     if (watched := config.datasets[run.dataset].watched) != "HR@10":
         parts["watched"] = watched

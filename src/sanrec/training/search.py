@@ -1,9 +1,9 @@
 """The search for a method's settings: Optuna over `spaces`, on the validation split alone.
 
-Every method gets the same number of trials. The first has the method's own values; then come some at random, and the
-rest from Optuna's tree-structured Parzen estimator. A trial that is worse than the median of the others at its epoch is
-cut short. What a trial tries depends on the seed and on the trials before it, so a search that was killed and went on
-ends as one that was not.
+Every method gets the same number of trials. The first has the values that the data set has for it; then come some at
+random, and the rest from Optuna's tree-structured Parzen estimator. A trial that is worse than the median of the
+others at its epoch is cut short. What a trial tries depends on the seed and on the trials before it, so a search that
+was killed and went on ends as one that was not.
 """
 
 import csv
@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from sanrec.data.split import Sequences
 from sanrec.errors import ConfigError, DivergenceError, SanrecError
 from sanrec.files import atomic, sha256, write_text
 from sanrec.progress import bar
-from sanrec.spaces import Choice, Searched, described, own_values, space
+from sanrec.searches import with_found
+from sanrec.spaces import Choice, Searched, described, first_values, space
 from sanrec.training.checkpoint import Progress
 from sanrec.training.run import prepare_training
 from sanrec.versions import STEPS
@@ -40,26 +42,29 @@ ENDS = {"best_epoch", "epochs", "seconds"}  # what is noted of a trial beside it
 log = logging.getLogger(__name__)
 
 
-def tune(config: Config, dataset: str, model: str, inputs: str) -> dict[str, Any]:
+def tune(config: Config, dataset: str, model: str, inputs: str, given: str = "default") -> dict[str, Any]:
     """Search, and write `artifacts.tuning(...)` with the csv of all trials beside it; the record written is given back.
 
     The trials are kept in a sqlite file beside both; one that is there from a killed search, or from one with fewer
-    trials, is gone on with; of one that had more, the first count. Raises ConfigError for a method without anything to
-    search, SanrecError where no trial trains, and what a training raises for its inputs.
+    trials, is gone on with; of one that had more, the first count. `given` is a variant whose settings are not searched
+    for. Raises ConfigError for a method without anything to search, SanrecError where no trial trains, and what a
+    training raises for its inputs.
     """
-    base = artifacts.run(config, dataset, model, inputs, seed=config.tuning.seed)
-    searched = space(model)
+    base = artifacts.run(config, dataset, model, inputs, given, config.tuning.seed)
+    searched = space(model, given)
+    if base.search:
+        raise ConfigError(f"variant '{given}' is itself searched for: write the settings that are given alone")
     if not searched:
         raise ConfigError(f"no setting of '{model}' is searched for: src/sanrec/spaces.py gives the ranges")
     torch.set_num_threads(config.threads.train)
-    out = Path(artifacts.tuning(dataset, model, inputs))
+    out = Path(artifacts.tuning(dataset, model, inputs, given))
     study = _open(config, base, out.with_suffix(".sqlite3"))
     sequences = load_sequences(artifacts.interactions(dataset))
-    with bar(total=config.tuning.trials, initial=len(counted(study)), unit="trial", desc="tuning") as shown:
-        while (number := len(counted(study))) < config.tuning.trials:
+    with bar(total=config.trials, initial=len(counted(study)), unit="trial", desc="tuning") as shown:
+        while (number := len(counted(study))) < config.trials:
             _try_one(config, base, sequences, study, number)
             shown.update()
-    trials = counted(study)[: config.tuning.trials]  # an earlier search may have had more
+    trials = counted(study)[: config.trials]  # an earlier search may have had more
     record = summary(config, base, trials)
     write_trials(out.with_suffix(".csv"), trials, list(searched))
     write_text(out, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
@@ -68,9 +73,9 @@ def tune(config: Config, dataset: str, model: str, inputs: str) -> dict[str, Any
 
 def search_record(config: Config, run: Run) -> dict[str, Any]:
     """What a search depends on, beside its input files and the number of trials."""
-    searched, kept = space(run.model), artifacts.recorded_settings(run)
+    searched, kept = space(run.model, run.variant), artifacts.recorded_settings(run)
     return {
-        "run": [run.dataset, run.model, run.inputs_text],
+        "run": [run.dataset, run.model, run.inputs_text, run.variant],
         "metric": config.datasets[run.dataset].watched,
         "space": described(searched),
         "settings": run.settings.model_dump(mode="json", include=kept - searched.keys()),
@@ -110,11 +115,11 @@ def _try_one(config: Config, base: Run, sequences: Sequences, study: Study, numb
     told = config.tuning
     study.sampler = optuna.samplers.TPESampler(seed=told.seed * 100_003 + number, n_startup_trials=told.startup)
     if number == 0 and not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
-        study.enqueue_trial(own_values(base.model))
+        study.enqueue_trial(first_values(base.settings, space(base.model, base.variant)))
     trial = study.ask()
-    values = {name: drawn(trial, name, where) for name, where in space(base.model).items()}
+    values = {name: drawn(trial, name, where) for name, where in space(base.model, base.variant).items()}
     trial.set_user_attr("settings", values)
-    run = artifacts.run(config, base.dataset, base.model, base.inputs_text, values, base.seed)
+    run = replace(base, settings=with_found(base.settings, values))
 
     def report(progress: Progress) -> None:
         epoch = len(progress.epochs)
@@ -169,6 +174,7 @@ def summary(config: Config, base: Run, trials: Sequence[FrozenTrial]) -> dict[st
         "dataset": base.dataset,
         "model": base.model,
         "inputs": base.inputs_text,
+        "given": base.variant,
         "metric": config.datasets[base.dataset].watched,
         "value": best.value,
         "best_epoch": best.user_attrs["best_epoch"],
