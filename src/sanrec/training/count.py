@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import torch
+
 from sanrec import artifacts
 from sanrec.artifacts import Run
 from sanrec.backbones.checkpoints import empty_backbone
 from sanrec.config import CHANNELS, Config
 from sanrec.errors import DataError
 from sanrec.files import read_json
+from sanrec.models.pairs.graph import Interactions
+from sanrec.models.pairs.registry import build_pair_model
 from sanrec.models.registry import Recommender, Shape, on_meta
 from sanrec.searches import settled
 from sanrec.training.loading import kept_of_towers
@@ -29,12 +33,38 @@ def count_parameters(config: Config, run: Run) -> dict[str, int]:
     known (see `empty_backbone`), or has other than the registry's; DataError where a tuned run's search is missing.
     """
     run = settled(run)
+    if artifacts.method(run.model).trains == "pairs":
+        return _of_pairs(config, run)
     model = on_meta(lambda: Recommender(run.model, planned_shape(config, run), run.settings))
     counts: dict[str, int] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             part = _part(name, run)
             counts[part] = counts.get(part, 0) + parameter.numel()
+    return counts
+
+
+def _of_pairs(config: Config, run: Run) -> dict[str, int]:
+    """The same of a method on pairs: each parameter grows by so much with a user and with an item, from what is fixed.
+
+    Its graphs need not be there, so it is built for a handful of users and items, and for one more of each.
+    """
+    widths = [config.find("backbone", source.backbone).width for source in run.features]
+    one = torch.zeros(1, dtype=torch.int64)
+
+    def sizes(users: int, items: int) -> dict[str, int]:
+        features = [torch.ones(items, width) for width in widths]
+        model = build_pair_model(run.model, Interactions(users, items, one, one), features, run.settings)
+        return {name: parameter.numel() for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+    few = 2
+    least, one_user, one_item = sizes(few, few), sizes(few + 1, few), sizes(few, few + 1)
+    more_users, more_items = counted(run, "users") - few, counted(run, "items") - few
+    counts: dict[str, int] = {}
+    for name, size in least.items():
+        whole = size + more_users * (one_user[name] - size) + more_items * (one_item[name] - size)
+        part = name.partition(".")[0]
+        counts[part] = counts.get(part, 0) + whole
     return counts
 
 
@@ -45,7 +75,7 @@ def planned_shape(config: Config, run: Run) -> Shape:
     widths = tuple(record.width for record in records)
     reads, ids = artifacts.method(run.model).reads, artifacts.method(run.model).ids
     if ids:
-        return Shape(modalities, widths, 1, items=item_count(run))
+        return Shape(modalities, widths, 1, items=counted(run, "items"))
     if reads == "inputs":
         pairs = zip(run.inputs, records, strict=True)
         backbones = [empty_backbone(artifacts.checkpoint(s.backbone), record, s.backbone) for s, record in pairs]
@@ -56,14 +86,14 @@ def planned_shape(config: Config, run: Run) -> Shape:
     return Shape(modalities, widths, tuple(map(len, kept)))
 
 
-def item_count(run: Run) -> int:
-    """How many items the run's data set has. Raises DataError where its statistics are not made yet."""
+def counted(run: Run, what: str) -> int:
+    """How many users or items the run's data set has. Raises DataError where its statistics are not made yet."""
     path = artifacts.statistics(run.dataset)
     if not Path(path).is_file():
         raise DataError(
-            f"{run.folder}: each item has a vector, but nobody has counted the items: snakemake {path} --cores"
+            f"{run.folder}: each item has a vector, but nobody has counted the {what}: snakemake {path} --cores"
         )
-    return read_json(path)["items"]
+    return read_json(path)[what]
 
 
 def describe_count(config: Config, run: Run) -> str:

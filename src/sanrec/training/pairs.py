@@ -52,7 +52,7 @@ class PairTraining:
         if not drawable.any():
             raise DataError(f"data set '{self.run.dataset}': every user has every item, so there is nothing to rank")
         pairs = self.user_N[drawable], self.item_N[drawable]
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.learning_rate)
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=settings.learning_rate, fused=True)
         return fit_epochs(
             self.model,
             optimizer,
