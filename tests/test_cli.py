@@ -32,7 +32,7 @@ def step(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", sorted(set(cli.COMMANDS) - set(cli.WITH_NETWORK)))
 def test_every_other_step_runs_with_the_hub_off(step, name):
     seen = step(name)
-    arguments = [argument.rstrip("+") for argument in cli.COMMANDS[name][1]]
+    arguments = [argument.rstrip("+?") for argument in cli.COMMANDS[name][1]]
     assert cli.main([name, *arguments]) == 0
     assert seen["HF_HUB_OFFLINE"] == "1"
 
@@ -64,3 +64,11 @@ def test_an_unknown_subcommand_is_refused(capsys):
     with pytest.raises(SystemExit):
         cli.main(["trian", "x"])
     assert "invalid choice: 'trian'" in capsys.readouterr().err
+
+
+def test_a_table_of_no_paper_is_asked_for_without_a_reference():
+    both = [cli.parser().parse_args(["table", "spec", *rest]) for rest in (["out"], ["figures", "out"])]
+    assert [(args.spec, args.reference, args.output) for args in both] == [
+        ("spec", None, "out"),
+        ("spec", "figures", "out"),
+    ]

@@ -216,7 +216,7 @@ def popularity(config: Config, args: argparse.Namespace) -> None:
 
 
 def table(config: Config, args: argparse.Namespace) -> None:
-    """Make a table, as csv, md and html, from its runs or counts."""
+    """Make a table, as csv, md and html, from its runs or counts; a paper's, with the paper's figures beside."""
     from sanrec.reporting.specs import load_table
     from sanrec.reporting.tables import make_table
 
@@ -268,7 +268,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "costs": (costs, ("output", "specs+")),
     "measure-steps": (measure_steps, ("reads", "runs_and_files+")),
     "popularity": (popularity, ("dataset",)),
-    "table": (table, ("spec", "reference", "output")),
+    "table": (table, ("spec", "reference?", "output")),
     "figure": (figure, ("spec", "output")),
     "schema": (schema, ()),
     "config-page": (config_page, ()),
@@ -295,7 +295,7 @@ def parser() -> argparse.ArgumentParser:
     for name, (step, arguments) in COMMANDS.items():
         sub = commands.add_parser(name, help=step.__doc__, description=step.__doc__)
         for argument in arguments:
-            sub.add_argument(argument.rstrip("+"), nargs="+" if argument.endswith("+") else None)
+            sub.add_argument(argument.rstrip("+?"), nargs=argument[-1] if argument[-1] in "+?" else None)
     return main_parser
 
 

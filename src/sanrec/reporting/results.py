@@ -25,12 +25,14 @@ class Ranks:
     """Ranks of one split, the same targets in every run.
 
     `users` [U] are original ids, `values` [runs, T] int32, and `owners` [T] the users' numbers, None where each user
-    has one target, in the order of `users`.
+    has one target, in the order of `users`. `targets` [T] are the targets' original ids, None where the runs do not
+    name them: with leave-one-out the interactions do.
     """
 
     users: tuple[str, ...]
     values: NDArray[np.int32]
     owners: NDArray[np.intp] | None = None
+    targets: tuple[str, ...] | None = None
 
 
 def read_statistics(path: str | Path) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def read_metrics(folder: str | Path, splits: Sequence[str] = ("test",)) -> dict[
 def read_ranks(folder: str | Path, split: str = "test") -> pd.Series:
     """A run's ranks of one split: int32, by user id, in the order of the file. Raises DataError, naming the file.
 
-    A user stands more than once where the file has a column `target`: once per target.
+    Where the file has a column `target`, a user stands once per target, and the index is of user and target.
     """
     path = Path(folder) / "ranks.parquet"
     if not path.is_file():
@@ -81,11 +83,13 @@ def read_ranks(folder: str | Path, split: str = "test") -> pd.Series:
         raise DataError(f"{path}: cannot be read as ranks: {error}. {remake(path)}") from None
     if frame.empty:
         raise DataError(f"{path}: holds no rank of split '{split}'. {remake(path)}")
-    ranks = pd.Series(frame["rank"].to_numpy(), index=pd.Index(frame["user"].astype(str), name="user"), name="rank")
+    named = [frame[name].astype(str) for name in ("user", "target") if name in frame]
+    index = pd.MultiIndex.from_arrays(named) if len(named) > 1 else pd.Index(named[0])
+    ranks = pd.Series(frame["rank"].to_numpy(), index=index, name="rank")
     if not pd.api.types.is_integer_dtype(ranks) or (ranks < 0).any():
         raise DataError(f"{path}: a rank is a whole number from 0. {remake(path)}")
     if len(again := np.flatnonzero(frame.duplicated([name for name in frame if name != "rank"]))):
-        user = ranks.index[again[0]]
+        user = frame["user"].iloc[again[0]]
         raise DataError(f"{path}: user '{user}' has more than one rank of split '{split}'. {remake(path)}")
     return ranks.astype(np.int32)
 
@@ -137,18 +141,19 @@ def read_aligned_ranks(folders: Sequence[str | Path], root: str | Path = ".", sp
             first = ranks.index
         elif not ranks.index.equals(first):
             what = "are in another order" if set(ranks.index) == set(first) else "are not the same"
+            whose = "users" if first.nlevels == ranks.index.nlevels == 1 else "users or targets"
             raise DataError(
-                f"{folders[0]} and {folder} cannot be compared user by user: their {split} users {what} "
-                f"({len(first)} and {len(ranks)} users). Delete the run that was made from other interactions and "
+                f"{folders[0]} and {folder} cannot be compared user by user: their {split} {whose} {what} "
+                f"({len(first)} and {len(ranks)}). Delete the run that was made from other interactions and "
                 "ask for the table again"
             )
         values.append(ranks.to_numpy())
     if first is None:
         raise DataError("no runs to compare")
-    if not first.has_duplicates:
-        return Ranks(tuple(first), np.stack(values))
-    owners, users = pd.factorize(first)
-    return Ranks(tuple(users), np.stack(values), owners)
+    targets = tuple(first.get_level_values("target")) if first.nlevels > 1 else None
+    named = first.get_level_values("user")
+    owners, users = pd.factorize(named)
+    return Ranks(tuple(users), np.stack(values), owners if named.has_duplicates else None, targets)
 
 
 def read_information(path: str | Path, channels: Sequence[str]) -> dict[str, float]:

@@ -218,9 +218,7 @@ class TableSpec(Frozen):
         if not (self.data and self.groups and self.metrics and self.rows):
             raise ValueError("a table of kind cold-start has 'data', 'groups', 'metrics' and 'rows'")
         if self.paper or self.reference or self.beside or self.statistics or self.means or self.comparisons:
-            raise ValueError(
-                "a table of kind cold-start is no paper's, and has rows of systems alone"
-            )
+            raise ValueError("a table of kind cold-start is no paper's, and has rows of systems alone")
         labels = [group.label for group in self.groups]
         if len(set(labels)) < len(labels):
             raise ValueError(f"two groups have the same bounds: {', '.join(labels)}")

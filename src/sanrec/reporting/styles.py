@@ -75,7 +75,8 @@ def to_html(table: Table) -> str:
         tables.append(f'<div class="wide">\n{styler.set_td_classes(marks).to_html().strip()}\n</div>')
     legend = "\n".join(f"<li>{html.escape(line)}</li>" for line in table.legend)
     head = f'<meta charset="utf-8">\n<title>{html.escape(table.title)}</title>\n<style>{STYLE}</style>'
-    body = "\n".join([*tables, f"<ul>\n{legend}\n</ul>"])
+    heading = [f"<h1>{html.escape(table.title)}</h1>"] if table.apart else []  # else it is the first caption
+    body = "\n".join([*heading, *tables, f"<ul>\n{legend}\n</ul>"])
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from sanrec.config import Config
+from sanrec.errors import ConfigError
 from sanrec.files import write_text
 from sanrec.reporting.backbones import backbones_table
+from sanrec.reporting.cold_start import cold_start_table
 from sanrec.reporting.comparison import comparison_table
 from sanrec.reporting.efficiency import efficiency_table
 from sanrec.reporting.frame import Table, flat
@@ -15,12 +17,20 @@ from sanrec.reporting.statistics import statistics_table
 from sanrec.reporting.styles import to_html, to_markdown
 
 
-def gather(config: Config, table: TableSpec, reference_csv: str | Path, root: str | Path = ".") -> Table:
+def gather(config: Config, table: TableSpec, reference_csv: str | Path | None, root: str | Path = ".") -> Table:
     """The table's frame and legend.
 
-    `root` is the working folder, below which `results/` lies. Raises DataError, naming the file, where a run, a data
-    set's counts or the reference is missing, malformed, or does not fit the others.
+    `root` is the working folder, below which `results/` lies; `reference_csv` holds the paper's figures, None for a
+    table of no paper. Raises DataError, naming the file, where a run, a data set's counts or the reference is missing,
+    malformed, or does not fit the others; ConfigError where a reference is given to a table of no paper, or none to a
+    paper's.
     """
+    if reference_csv is None and table.reference:
+        raise ConfigError(f"table '{table.title}' stands beside the paper's figures: give {table.reference}")
+    if reference_csv is None:
+        return cold_start_table(config, as_studied(config, table), root)
+    if not table.reference:
+        raise ConfigError(f"table '{table.title}' is no paper's: it takes no figures from {reference_csv}")
     reference, table = read_reference(reference_csv, table), as_studied(config, table)
     kinds = {
         "statistics": statistics_table,
@@ -32,7 +42,7 @@ def gather(config: Config, table: TableSpec, reference_csv: str | Path, root: st
 
 
 def make_table(
-    config: Config, table: TableSpec, reference_csv: str | Path, out_stem: str | Path, root: str | Path = "."
+    config: Config, table: TableSpec, reference_csv: str | Path | None, out_stem: str | Path, root: str | Path = "."
 ) -> list[Path]:
     """Write `{out_stem}.csv`, `.md` and `.html` from one frame; their paths. Errors as of `gather`.
 
