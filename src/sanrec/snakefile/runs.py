@@ -1,0 +1,66 @@
+"""Runs and the search for their settings: what their rules need, and the part of the config that they depend on."""
+
+import json
+from typing import Any
+
+from sanrec import artifacts
+from sanrec.config import Config
+from sanrec.errors import ConfigError
+from sanrec.methods import METHODS
+from sanrec.spaces import described, space
+
+
+def run_of(config: Config, wildcards: Any) -> artifacts.Run:
+    """The run that a training job's wildcards name."""
+    w = wildcards
+    return artifacts.run(config, w.dataset, w.model, w.inputs, w.variant, int(w.seed))
+
+
+def run_settings(config: Config, wildcards: Any) -> str:
+    """The settings that matter to the run: a changed default of the data set retrains what it touches.
+
+    Those that a search finds for it are in the file of the search, which is one of its inputs.
+    """
+    this = run_of(config, wildcards)
+    names = artifacts.recorded_settings(this) - (space(this.model, this.given).keys() if this.search else set())
+    pooling = [config.backbones[source.backbone].pooling for source in this.features]
+    watched = config.datasets[this.dataset].watched
+    more = "" if watched == "HR@10" else f" {watched}"
+    return f"{this.settings.model_dump_json(include=names)} {pooling}{more}"
+
+
+def searched_run(config: Config, wildcards: Any) -> artifacts.Run:
+    """The run whose settings a search's wildcards have searched for; `of` is INPUTS, or INPUTS/VARIANT."""
+    inputs, _, given = wildcards.of.partition("/")
+    return artifacts.run(config, wildcards.dataset, wildcards.model, inputs, given or "default")
+
+
+def tuning_needs(config: Config, wildcards: Any) -> list[str]:
+    """What every trial of a search reads: the same as a run."""
+    return artifacts.run_needs(config, searched_run(config, wildcards))
+
+
+def tuning_record(config: Config, wildcards: Any) -> str:
+    """What a search depends on beside that.
+
+    Settings that are searched for are not in it: pasting what a search found into the config makes no search anew.
+    """
+    this = searched_run(config, wildcards)
+    searched = space(this.model, this.given)
+    settings = this.settings.model_dump(mode="json", include=artifacts.recorded_settings(this) - searched.keys())
+    told = config.tuning.model_dump() | {"trials": config.trials}
+    return json.dumps([settings, described(searched), told, config.datasets[this.dataset].watched], sort_keys=True)
+
+
+def tuned_needs(config: Config, dataset: str) -> list[str]:
+    """The searches on a data set that are finished. Raises ConfigError where there is none."""
+    config.find("dataset", dataset)
+    if found := artifacts.searches(dataset):
+        return found
+    example = artifacts.tuning(dataset, "METHOD", "INPUTS")
+    raise ConfigError(f"nothing was tuned on data set '{dataset}' yet: snakemake {example} --cores")
+
+
+def tuning_methods() -> list[str]:
+    """The methods that train parts of the backbones, and so run them in every step."""
+    return [name for name, method in METHODS.items() if method.reads == "inputs"]
