@@ -108,8 +108,8 @@ METHODS = {
     ),
     "grcn": _pairs(
         "GRCN",
-        ("feature_layer", "graph_layers", "routing", "regularization"),
-        {"learning_rate": 1e-4, "batch_size": 1024, "regularization": 1e-3},
+        ("feature_layer", "graph_layers", "routing", "edge_dropout", "regularization"),
+        {"learning_rate": 1e-4, "batch_size": 1024, "edge_dropout": 0.0, "regularization": 1e-3},
     ),
     "bm3": _pairs(
         "BM3",

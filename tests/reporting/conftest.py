@@ -2,12 +2,14 @@
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from sanrec import artifacts
 from sanrec.artifacts import Run
@@ -45,6 +47,23 @@ def write_run(tmp_path) -> Callable[..., Path]:
         }
         (tmp_path / run.metrics).write_text(json.dumps(record))
         return folder
+
+    return write
+
+
+@pytest.fixture
+def write_search(tmp_path) -> Callable[..., Path]:
+    """Write what the search of a tuned run found; gives its path."""
+
+    def write(run: Run, trials: int, value: float, best: Mapping[str, Any]) -> Path:
+        record = {
+            "model": run.model, "inputs": run.inputs_text, "given": run.given, "metric": "HR@10", "trials": trials,
+            "value": value, "best_epoch": 1, "best": dict(best), "cut_short": 0, "diverged": 0,
+        }  # fmt: skip
+        path = tmp_path / run.search
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(record))
+        return path
 
     return write
 

@@ -244,16 +244,20 @@ def test_several_targets_are_said(tmp_path):
     assert "| SASRec (ID) | 1 | 1 | 1 | 2 | **0.0000** | **0.0000** | **1.0000** |" in text
 
 
-def test_rows_may_be_tuned(small, write_run, tmp_path):
+def test_rows_may_be_tuned(small, write_run, write_search, tmp_path):
     config, spec, make = small
     spec = spec.model_copy(update={"tuned": True})
     runs = runs_of(config, spec)
     assert all(run.search for run in runs)
     for run in runs:
         write_run(run, [1] * 8)
-    assert (make(spec=spec)["Demo all HR@5"] == 1).all()
+        write_search(run, trials=config.trials, value=0.25, best={"learning_rate": 0.003})
+    frame = make(spec=spec)
+    assert (frame["Demo all HR@5"] == 1).all()
+    assert (frame["Demo HR@10 tuned settings"] == "learning_rate=0.003").all()
     text = (tmp_path / "results/cold.md").read_text(encoding="utf-8")
     assert f"a search of {config.trials} trials found" in text
+    assert "0.2500: learning\\_rate=0.003" in text
     assert {run.search for run in runs} <= set(needs_of(config, spec))
 
 

@@ -36,7 +36,7 @@ REACHED = {"LightGCN": 0.25, "CROSSAN": 0.5}
 
 
 @pytest.fixture
-def tuned(tmp_path, write_run):
+def tuned(tmp_path, write_run, write_search):
     """A table's config, declaration and searches by label, and the function that makes it."""
     mine = {"title": "Mine", "datasets": ["demo"], "versa_datasets": ["demo"], "seeds": [0, 1], "trials": 3}
     config = load_config({"study": "mine", "studies": {"mine": mine}})
@@ -45,13 +45,7 @@ def tuned(tmp_path, write_run):
     for (label, _), runs in row_runs(config, table).items():
         for run, ranks in zip(runs, ([1, 9, 9, 1], [1, 1, 9, 9]), strict=True):
             write_run(run, ranks)
-        searches[label] = tmp_path / runs[0].search
-        searches[label].parent.mkdir(parents=True, exist_ok=True)
-        record = {
-            "model": run.model, "inputs": run.inputs_text, "given": run.given, "metric": "HR@10", "trials": 3,
-            "value": REACHED[label], "best_epoch": 1, "best": FOUND[label], "cut_short": 0, "diverged": 0,
-        }  # fmt: skip
-        searches[label].write_text(yaml.safe_dump(record))
+        searches[label] = write_search(runs[0], trials=3, value=REACHED[label], best=FOUND[label])
     (tmp_path / "reference.csv").write_text("dataset,row,metric,value,star\nPaper,CROSSAN,HR@5,0.5,\n")
 
     def make():

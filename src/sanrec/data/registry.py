@@ -68,6 +68,10 @@ MICROLENS_PAIRS = PAIR_BATCHES | {
 DEMO_EMBEDDED = {model: {"batch_size": 1024} for model in TUNING}
 DEMO_HALF_EMBEDDED = {model: {"batch_size": 520} for model in TUNING}
 
+# Methods on pairs go over the whole graph in each step: an epoch is some twenty of them, at a rate that suits so few.
+DEMO_PAIRS = {model: {"batch_size": 1024, "learning_rate": 5e-3} for model in PAIR_BATCHES}
+DEMO_HALF_PAIRS = {model: {"batch_size": 512, "learning_rate": 5e-3} for model in PAIR_BATCHES}
+
 # Few users in batches of 256 would be too few steps to learn in; where backbones are read in each step, three again.
 DEMO_FEW_USERS = {"all": DEMO_SETTINGS["all"] | {"batch_size": 64}}
 DEMO_FEW_EMBEDDED = {model: {"batch_size": 300} for model in TUNING}
@@ -139,14 +143,14 @@ DATASETS = {
         corpus="demo",
         pairs="demo_pairs.tsv",
         backbones=DEMO_BACKBONES,
-        settings=DEMO_SETTINGS | DEMO_EMBEDDED,
+        settings=DEMO_SETTINGS | DEMO_EMBEDDED | DEMO_PAIRS,
     ),
     "demo-half": Dataset(
         title="Demo-half",
         corpus="demo",
         pairs="demo-half_pairs.tsv",
         backbones=DEMO_BACKBONES,
-        settings=DEMO_SETTINGS | DEMO_HALF_EMBEDDED,
+        settings=DEMO_SETTINGS | DEMO_HALF_EMBEDDED | DEMO_HALF_PAIRS,
     ),
     "demo-small": Dataset(
         title="Demo-small",

@@ -15,6 +15,7 @@ from sanrec.evaluation.metrics import per_user
 from sanrec.evaluation.significance import LEVEL, mean_over_seeds
 from sanrec.reporting import frame as f
 from sanrec.reporting.comparison import Cells, label_rows, summarise, test_systems
+from sanrec.reporting.found import search_columns, search_notes, set_searches
 from sanrec.reporting.frame import Column, Table
 from sanrec.reporting.results import Ranks, check_agreement, read_aligned_ranks, read_record, read_runs, remake
 from sanrec.reporting.specs import Group, TableSpec
@@ -46,6 +47,8 @@ def cold_start_table(config: Config, table: TableSpec, root: str | Path = ".") -
     names = datasets_of(config, table)
     titles, cells = f.titles_of(config, names), label_rows(table)
     counted = {titles[name]: _measure(config, table, name, titles[name], cells, root) for name in names}
+    for name in names if table.tuned else ():
+        set_searches(config, table, name, titles[name], cells, root)
     here = [
         (titles[name], _heading(group, metric)) for name in names for group in table.groups for metric in table.metrics
     ]
@@ -53,6 +56,7 @@ def cold_start_table(config: Config, table: TableSpec, root: str | Path = ".") -
     columns += [(f.USERS, titles[name], group.label) for name in names for group in table.groups]
     for block in (f.OURS, f.DEVIATION, f.STAR, f.AGAINST, f.P, f.HOLM):
         columns += [(block, *place) for place in here]
+    columns += search_columns(config, table, titles)
     return Table(table.title, f.build(list(cells.values()), columns), _legend(config, table, counted), apart=True)
 
 
@@ -161,11 +165,7 @@ def _legend(config: Config, table: TableSpec, counted: Mapping[str, Counted]) ->
             "two-sided t-test over the group's users (metric averaged over seeds), before correction. Holm's "
             "correction goes over the rows tested in a column."
         )
-    if table.tuned:
-        lines.append(
-            f"Every system has the settings that a search of {config.trials} trials found for it on the validation "
-            "split of the very data set (docs/tuning.md)."
-        )
+    lines += search_notes(config, table)
     lines.append(
         f"The floor, popularity over all users: {floors}. It keeps no ranks, so it has no figures of groups; an item "
         "never seen stands behind every item that was seen."

@@ -12,12 +12,12 @@ from sanrec.config import Config
 from sanrec.evaluation.metrics import per_user
 from sanrec.evaluation.significance import LEVEL, holm, is_starred, mean_over_seeds, paired_t_test
 from sanrec.reporting import frame as f
+from sanrec.reporting.found import search_columns, search_notes, set_searches
 from sanrec.reporting.frame import Column, Table
 from sanrec.reporting.results import check_agreement, read_aligned_ranks, read_information, read_runs
 from sanrec.reporting.specs import INFORMATION, TableSpec
 from sanrec.reporting.stand_ins import datasets_of, stand_ins_used
 from sanrec.reporting.table_runs import paper_datasets, row_runs
-from sanrec.reporting.tuned import set_searches
 
 Key = tuple[str, str]  # a row of the table: its label and its kind
 Cells = dict[Key, dict[Column, Any]]
@@ -47,10 +47,7 @@ def comparison_table(config: Config, table: TableSpec, reference: pd.DataFrame, 
     for block in (f.DEVIATION, f.STAR, f.AGAINST, f.P, f.HOLM):
         columns += [(block, *place) for place in here]
     columns += [(f.PAPER_STAR, *place) for place in there]
-    if table.tuned:
-        columns += [
-            (block, titles[name], config.datasets[name].watched) for name in names for block in (f.SEARCH, f.FOUND)
-        ]
+    columns += search_columns(config, table, titles)
     return Table(table.title, f.build(list(cells.values()), columns), _legend(config, table, titles, users, beside))
 
 
@@ -195,11 +192,7 @@ def _legend(
         )
     if table.significance or table.comparisons:
         lines.append("Holm's correction goes over the systems of a column, and over its improvements.")
-    if table.tuned:
-        lines.append(
-            f"Every system has the settings that a search of {config.trials} trials found for it on the validation "
-            "split of the very data set, with one seed; the test split is scored once, at the end (docs/tuning.md)."
-        )
+    lines += search_notes(config, table)
     if beside:
         lines.append("Difference: ours - paper.")
     if used := stand_ins_used(config, table):

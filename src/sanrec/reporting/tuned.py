@@ -1,6 +1,5 @@
-"""What searches found: beside the rows of a table; and of a data set a table of all, and lines for config.yaml."""
+"""What searches found on a data set: a table of best values with the metric they reached, and lines for config.yaml."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,8 @@ import yaml
 from sanrec import artifacts
 from sanrec.artifacts import Run
 from sanrec.config import Config, Settings
-from sanrec.errors import ConfigError, DataError
+from sanrec.errors import ConfigError
 from sanrec.files import write_text
-from sanrec.reporting import frame as f
-from sanrec.reporting.frame import Column
-from sanrec.reporting.specs import TableSpec
-from sanrec.reporting.table_runs import row_runs
 from sanrec.searches import read_search
 
 FIRST = ("model", "inputs", "given", "metric", "value", "best_epoch", "trials", "cut_short", "diverged", "variant")
@@ -74,35 +69,3 @@ def pasted(config: Config, dataset: str, root: str | Path = ".") -> str:
     note = f"# and of the settings that stand there, keep: {', '.join(kept)}\n" if kept else ""
     runs = [_run(config, dataset, record).metrics for record in records]
     return f"# into config.yaml:\n{note}{text}\n# or by their paths:\n" + "".join(f"{path}\n" for path in runs)
-
-
-def set_searches(
-    config: Config,
-    table: TableSpec,
-    name: str,
-    title: str,
-    cells: dict[tuple[str, str], dict[Column, Any]],
-    root: str | Path = ".",
-) -> None:
-    """Fill in, for each system of a tuned table on a data set, what its search reached on validation, and with what.
-
-    Raises DataError where a search is missing or malformed, or had another number of trials than the others have.
-    """
-    for (label, dataset), runs in row_runs(config, table).items():
-        if dataset != name:
-            continue
-        path = Path(root, runs[0].search)
-        record = read_search(path)
-        metric = config.datasets[name].watched
-        if (record["trials"], record["metric"]) != (config.trials, metric):
-            raise DataError(
-                f"{path}: {record['trials']} trials by {record['metric']}, where {config.trials} by {metric} are asked "
-                f"for. Make it again: snakemake {path} --cores"
-            )
-        cells[label, f.SYSTEM][f.SEARCH, title, metric] = float(record["value"])
-        cells[label, f.SYSTEM][f.FOUND, title, metric] = spelled(record["best"])
-
-
-def spelled(values: Mapping[str, Any]) -> str:
-    """Settings as a variant has them, in its order: `name=value, name=value`."""
-    return ", ".join(f"{name}={artifacts.spell(values[name])}" for name in Settings.model_fields if name in values)

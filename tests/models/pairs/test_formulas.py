@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from sanrec.models.pairs.freedom import channel_weights, sampled_edges
+from sanrec.models.pairs.graph import Interactions
 from sanrec.models.pairs.losses import bpr_loss, half_squares, in_batch_softmax, info_nce
 
 USERS = torch.tensor([0, 3, 4, 9])
@@ -174,7 +175,7 @@ def test_mmgcn_layers(build, shaken, graph, features):
             for node in range(22):
                 mean = sum(layer.neighbours.weight @ x[n] for n in around[node]) / len(around[node])
                 own = leaky(layer.own.weight @ x[node] + layer.own.bias) + model.ids[node]
-                new.append(leaky(layer.joint.weight @ leaky(mean) + layer.joint.bias + own))
+                new.append(leaky(layer.joint.weight @ torch.cat([leaky(mean), own]) + layer.joint.bias))
             x = torch.stack(new)
         total = total + x
     users, items = model.vectors()
@@ -204,13 +205,31 @@ def test_grcn_refined_edges_and_vectors(build, shaken, graph, features):
         nodes = torch.cat([users, items])
         contents.append(nodes + affinity[m] @ nodes)
     weights = torch.relu((affinity * model.confidence.T[:, None, :]).amax(0))
-    got, _ = model.refined()
+    got, _ = model.refined(*model.graphs())
     dense = torch.zeros(22, 22).index_put((model.both_ways.rows, model.both_ways.cols), got)
     torch.testing.assert_close(dense, weights)
     assert (weights == 0).sum() > (affinity[0] == 0).sum(), "nothing was pruned: the test would not see it"
-    x = model.ids / model.ids.norm(dim=1, keepdim=True)
-    ids = x + weights @ x + weights @ weights @ x
+    ids = model.ids + weights @ model.ids + weights @ weights @ model.ids
     torch.testing.assert_close(torch.cat(model.vectors()), torch.cat([ids, *contents], 1))
+
+
+def test_grcn_leaves_out_edges_in_training_alone(build, shaken, graph):
+    model, whole = shaken(build("grcn", edge_dropout=0.5)), shaken(build("grcn"))
+    torch.manual_seed(0)
+    for _ in range(2):
+        edges, both_ways = model.graphs()
+        kept = graph.user_N * graph.items + graph.item_N
+        kept = torch.isin(kept, edges.rows * graph.items + edges.cols)
+        assert 0 < len(edges.rows) == kept.sum() < len(kept)
+        some = Interactions(graph.users, graph.items, graph.user_N[kept], graph.item_N[kept])
+        assert torch.equal(edges.dense(), some.plain().dense())
+        assert torch.equal(both_ways.dense(), (some.symmetric().dense() > 0).float())
+        # over the edges kept, the model is that of a graph which never had the others
+        other = shaken(build("grcn", graph=some))
+        torch.testing.assert_close(model.refined(edges, both_ways), other.refined(*other.graphs()))
+    assert not torch.equal(edges.dense(), model.graphs()[0].dense())
+    assert model.eval().graphs() == (model.edges, model.both_ways)
+    torch.testing.assert_close(model.vectors(), whole.vectors())
 
 
 def test_bm3_loss_and_vectors(build, shaken, graph, features):

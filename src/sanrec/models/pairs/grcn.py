@@ -57,7 +57,8 @@ class GRCN(VectorModel):
 
     Weights may grow or vanish, so false positives are pruned softly; a node's id vector is the sum over
     layers, and the final vector its concatenation with the channels'. The confidence is that of
-    the node an edge comes from. Without features, one channel of learned item vectors.
+    the node an edge comes from. Each training step may leave out a share of the edges (`edge_dropout`), drawn anew.
+    Without features, one channel of learned item vectors.
     """
 
     def __init__(self, graph: Interactions, features: Sequence[Tensor], settings: Settings) -> None:
@@ -66,6 +67,7 @@ class GRCN(VectorModel):
         nodes = graph.users + graph.items
         self.ids = embeddings(nodes, width)
         self.edges, self.both_ways = graph.plain(), graph.symmetric()
+        self.dropped = settings.edge_dropout
         self.channels = nn.ModuleList(
             Prototypes(graph.users, channel, graph.items, width, settings.routing) for channel in features or [None]
         )
@@ -73,19 +75,32 @@ class GRCN(VectorModel):
         self.confidence = nn.Parameter(torch.ones(nodes, len(self.channels)))
         self.layers, self.regularization = settings.graph_layers, settings.regularization
 
-    def refined(self) -> tuple[Tensor, list[Tensor]]:
+    def graphs(self) -> tuple[SparseMatrix, SparseMatrix]:
+        """The edges [U, I], and the same both ways [G, G]; in training without those that this step leaves out.
+
+        A user whose own items all stand in the graph knows the answer beforehand, and learns nothing for other items.
+        """
+        if not (self.training and self.dropped):
+            return self.edges, self.both_ways
+        kept = torch.rand(len(self.edges.rows), device=self.edges.rows.device) >= self.dropped
+        users, items = self.edges.rows[kept], self.edges.cols[kept]
+        nodes = users, items + self.user_count
+        both_ways = SparseMatrix(torch.cat(nodes), torch.cat(nodes[::-1]), None, self.both_ways.shape)
+        return SparseMatrix(users, items, None, self.edges.shape), both_ways
+
+    def refined(self, edges: SparseMatrix, both_ways: SparseMatrix) -> tuple[Tensor, list[Tensor]]:
         """The weights [2P] of the directed edges, and each channel's vectors [G, E]."""
-        affinities, contents = zip(*(channel(self.edges, self.both_ways) for channel in self.channels), strict=True)
-        trusted = torch.stack(affinities, 1) * rows(self.confidence, self.both_ways.cols)
+        affinities, contents = zip(*(channel(edges, both_ways) for channel in self.channels), strict=True)
+        trusted = torch.stack(affinities, 1) * rows(self.confidence, both_ways.cols)
         return functional.relu(trusted.amax(1)), list(contents)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
         """The id vectors beside the channels', [U, (1 + M) E] and [I, (1 + M) E]."""
-        weights, contents = self.refined()
-        x = functional.normalize(self.ids)
-        total = x
+        edges, both_ways = self.graphs()
+        weights, contents = self.refined(edges, both_ways)
+        x = total = self.ids  # not at unit length: the regularisation would weigh what no score depends on
         for _ in range(self.layers):
-            x = self.both_ways(x, weights)
+            x = both_ways(x, weights)
             total = total + x
         nodes = torch.cat([total, *contents], 1)
         return nodes.split([self.user_count, len(nodes) - self.user_count])

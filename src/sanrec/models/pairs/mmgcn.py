@@ -17,21 +17,21 @@ from sanrec.models.pairs.sparse import SparseMatrix
 
 
 class Layer(nn.Module):
-    """h' = f(W_3 h + ĥ), h = f(mean over neighbours of W_1 x), ĥ = f(W_2 x + b) + id; f LeakyReLU.
+    """x' = f(W_3 [h; ĥ] + b'), h = f(mean over neighbours of W_1 x), ĥ = f(W_2 x + b) + id; f LeakyReLU.
 
-    The element-wise combination, without the neighbours' bias, as the published code has it.
+    The paper's combination by concatenation, without the neighbours' bias, as the published code runs it.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.neighbours = linear(width, width, bias=False)
-        self.own, self.joint = linear(width, width), linear(width, width)
+        self.own, self.joint = linear(width, width), linear(2 * width, width)
 
     def forward(self, averaging: SparseMatrix, x_GE: Tensor, ids_GE: Tensor) -> Tensor:
         """[G, E] to [G, E]."""
         around = functional.leaky_relu(averaging(self.neighbours(x_GE)))
         own = functional.leaky_relu(self.own(x_GE)) + ids_GE
-        return functional.leaky_relu(self.joint(around) + own)
+        return functional.leaky_relu(self.joint(torch.cat([around, own], 1)))
 
 
 class Channel(nn.Module):
