@@ -34,5 +34,5 @@ def in_batch_softmax(scores_BB: Tensor, positives_B: Tensor, log_popularity_I: T
 
 def info_nce(view_BE: Tensor, other_BE: Tensor, temperature: float) -> Tensor:
     """Mean of −ln(exp(s_bb/τ) / Σ_c exp(s_bc/τ)), s the cosines between two views of the batch (MGCN)."""
-    view, other = functional.normalize(view_BE, dim=1), functional.normalize(other_BE, dim=1)
-    return functional.cross_entropy(view @ other.T / temperature, torch.arange(len(view), device=view.device))
+    view, other = functional.normalize(view_BE, dim=1) / temperature, functional.normalize(other_BE, dim=1)
+    return functional.cross_entropy(view @ other.T, torch.arange(len(view), device=view.device))
