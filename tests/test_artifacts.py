@@ -60,8 +60,8 @@ def path(inputs="TIVA", model="crossan", variant="default", dataset="demo", seed
         (path("ID"), "CROSSAN reads no ids, so not on inputs 'ID'$"),
         (path("ID+TV"), r"CROSSAN reads no ids, so not on inputs 'ID\+TV': write 'TV'"),
         (path("V", model="sasrec"), r"SASRec trains on ids, so not on inputs 'V': write 'ID\+V'"),
-        (path("ID+V", model="lightgcn"), r"LightGCN takes exactly 0 inputs beside ids, not 'ID\+V'"),
-        (path("ID", model="bm3"), "BM3 takes at least 1 inputs beside ids, not 'ID'"),
+        (path("ID+V", model="lightgcn"), r"LightGCN reads ids alone \(ID\), not 'ID\+V'"),
+        (path("ID", model="bm3"), r"BM3 takes at least 1 beside ids \(as ID\+V\), not 'ID'"),
         (path("ID", model="sasrec", variant="user_encoder=gru4rec"), "unknown setting 'user_encoder'"),
         (path("ID", model="gru4rec", variant="user_heads=4"), "unknown setting 'user_heads'"),
         (

@@ -48,6 +48,7 @@ def unholdable(model):
     own = Settings.model_validate(dict(METHODS[model].defaults))
     return {name for name, where in space(model).items() if isinstance(where, Range) and not getattr(own, name)} - {
         "dropout",
+        "edge_dropout",
         "hidden_layers",
     }
 
@@ -135,19 +136,20 @@ def test_another_search_is_another_study(clips):
 
 def test_trials_that_run_away_are_counted_and_not_taken(clips, monkeypatch):
     monkeypatch.setattr(search, "space", lambda *_: {"learning_rate": Range(1e-3, 1e30, log=True)})
-    monkeypatch.setattr(search, "first_values", lambda *_: {"learning_rate": 1e30})
-    record = tune(clips.config, "clips", "mf", "ID")
+    values = copy.deepcopy(clips.values)
+    values["datasets"]["clips"]["settings"]["mf"] = {"learning_rate": 1e30}
+    record = tune(load_config(values), "clips", "mf", "ID")
     table = trials()
     assert record["diverged"] == (table["state"] == "diverged").sum() > 0
     assert table.loc[0, "state"] == "diverged"
     monkeypatch.setattr(search, "space", lambda *_: {"learning_rate": Range(1e29, 1e30, log=True)})
     with pytest.raises(SanrecError, match="none of 4 trials trained to its end"):
-        tune(clips.config, "clips", "mf", "ID")
+        tune(load_config(values), "clips", "mf", "ID")
 
 
 def test_a_method_with_nothing_to_search_says_so(clips, monkeypatch):
     monkeypatch.setattr(search, "space", lambda *_: {})
-    with pytest.raises(ConfigError, match="no setting of 'mf' is searched for"):
+    with pytest.raises(ConfigError, match="no setting of 'mf' is left to search for"):
         tune(clips.config, "clips", "mf", "ID")
 
 

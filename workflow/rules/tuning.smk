@@ -13,6 +13,7 @@ rule tune:
     benchmark:
         "results/benchmarks/tune/{dataset}/{model}/{of}.tsv"
     wildcard_constraints:
+        model=needs.other_than(needs.tuning_methods()),
         of=r"[^/]+(/[^/]+)?",  # INPUTS, or INPUTS/VARIANT with the settings that are given
     conda:
         "../../envs/train.yaml"
@@ -25,6 +26,16 @@ rule tune:
         search=lambda w: needs.tuning_record(CONFIG, w),
     shell:
         "python -m sanrec --log {log:q} tune {output.best:q}"
+
+
+use rule tune as tune_backbones with:
+    # The same for methods that run the backbones in every step: a trial is as long as a run of theirs. They start first.
+    wildcard_constraints:
+        model=needs.one_of(needs.tuning_methods()),
+    priority: 10
+    resources:
+        runtime=1440 * CONFIG.trials,
+        mem_mb=8000,
 
 
 rule tuned:

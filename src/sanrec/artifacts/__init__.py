@@ -43,7 +43,7 @@ from sanrec.artifacts.paths import (
     tuned,
     tuning,
 )
-from sanrec.artifacts.runs import Run, cost_key, parse_run, reads_inputs, recorded_settings, run, run_needs
+from sanrec.artifacts.runs import Run, cost_key, parse_run, reads_inputs, recorded_settings, require, run, run_needs
 from sanrec.artifacts.sources import IDS, Input, format_inputs, parse_inputs
 from sanrec.artifacts.variants import (
     TUNED,
@@ -91,6 +91,7 @@ __all__ = [
     "raw",
     "reads_inputs",
     "recorded_settings",
+    "require",
     "run",
     "run_needs",
     "searches",

@@ -72,6 +72,8 @@ def parse_tuning(path: str) -> tuple[str, str, str, str]:
     match = re.search(rf"(?:^|/){ROOT}/([^/]+)/tuning/([^/]+)/([^/]+?)(?:/([^/]+))?\.yaml$", path)
     if not match:
         raise ConfigError(f"'{path}' is no search: expected {ROOT}/DATASET/tuning/MODEL/INPUTS.yaml")
+    if match[4] == "default":
+        raise ConfigError(f"'{path}' is written '{tuning(*match.groups()[:3])}': one search has one path")
     return match[1], match[2], match[3], match[4] or "default"
 
 

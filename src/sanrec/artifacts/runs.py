@@ -1,8 +1,9 @@
 """Runs: from their path to all that decides their numbers, and back."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sanrec.artifacts.paths import ROOT, checkpoint, hidden, interactions, tuning
@@ -17,8 +18,9 @@ from sanrec.artifacts.variants import (
     tuned_variant,
 )
 from sanrec.config import Config, Settings
-from sanrec.errors import ConfigError
+from sanrec.errors import ConfigError, DataError
 from sanrec.layers import kept_layers, rules_of_towers
+from sanrec.methods import Method
 
 LATER = ("user_encoder",)  # settings that were added when runs of methods that have them already stood
 
@@ -113,9 +115,7 @@ def run(
         )
     fewest, most = spec.fewest_channels, spec.most_channels
     if len(features) < fewest or (most is not None and len(features) > most):
-        number = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
-        beside = " beside ids" if spec.ids else ""
-        raise ConfigError(f"{spec.title} takes {number} inputs{beside}, not '{inputs_text}'")
+        raise ConfigError(f"{spec.title} {_wanted(spec)}, not '{inputs_text}'")
     quantised = [source.backbone for source in features if config.backbones[source.backbone].quantization]
     if spec.reads == "inputs" and quantised:
         raise ConfigError(f"{spec.title} trains its backbones, but the weights of '{quantised[0]}' are quantised")
@@ -125,6 +125,11 @@ def run(
     settings = parse_variant(config, dataset, model, given_of(text))
     if not features and settings.feature_layer != default_settings(config, dataset, model).feature_layer:
         raise ConfigError(f"variant '{text}': feature_layer needs features, and inputs '{inputs_text}' have none")
+    for source in features if settings.feature_layer != "final" else ():
+        if int(settings.feature_layer) > (blocks := config.backbones[source.backbone].blocks):
+            raise ConfigError(
+                f"variant '{text}': '{source.backbone}' has {blocks} blocks, so its layers are 0 to {blocks}"
+            )
     if "layers" in spec.valid_settings:
         for source, rule in zip(features, rules_of_towers(settings.layers, len(features)), strict=True):
             try:
@@ -132,6 +137,15 @@ def run(
             except ConfigError as error:
                 raise ConfigError(f"{source.channel}@{source.backbone}: {error}") from None
     return Run(dataset, model, sources, settings, int(seed), inputs_text, text)
+
+
+def _wanted(spec: Method) -> str:
+    """How many inputs a method reads, in words."""
+    fewest, most = spec.fewest_channels, spec.most_channels
+    if most == 0:
+        return f"reads ids alone ({IDS.channel})"
+    number = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
+    return f"takes {number} beside ids (as {IDS.channel}+V)" if spec.ids else f"takes {number} inputs"
 
 
 def recorded_settings(this: Run) -> set[str]:
@@ -176,6 +190,13 @@ def run_needs(config: Config, this: Run) -> list[str]:
         else:
             needs.append(hidden(name, source.channel, source.backbone))
     return needs
+
+
+def require(needs: Sequence[str]) -> None:
+    """Raise DataError for the first artifact that is not there, saying what makes it."""
+    for path in needs:
+        if not Path(path).exists():
+            raise DataError(f"{path}: no such file. Make it: snakemake {path} --cores")
 
 
 def cost_key(this: Run, reads: str) -> str:

@@ -14,7 +14,7 @@ from sanrec.errors import DataError
 from sanrec.evaluation.metrics import per_user
 from sanrec.evaluation.significance import LEVEL, mean_over_seeds
 from sanrec.reporting import frame as f
-from sanrec.reporting.comparison import Cells, label_rows, summarise, test_systems
+from sanrec.reporting.comparison import Cells, label_rows, run_tests, summarise
 from sanrec.reporting.found import search_columns, search_notes, set_searches
 from sanrec.reporting.frame import Column, Table
 from sanrec.reporting.results import Ranks, check_agreement, read_aligned_ranks, read_record, read_runs, remake
@@ -122,7 +122,7 @@ def _measure(config: Config, table: TableSpec, name: str, title: str, cells: Cel
             means = summarise(table, place, over_seeds, cells)
             if users[group.label] > 1:  # one user alone has no spread to test by
                 values = {label: mean_over_seeds(runs) for label, runs in by_user.items()}
-                test_systems(table, place, means, values, cells)
+                run_tests(table, place, means, values, cells)
     floor = _popularity(Path(root) / artifacts.popularity(name), table.metrics)
     return Counted(len(aligned.users), len(counts), users, floor)
 

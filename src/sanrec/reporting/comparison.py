@@ -91,7 +91,7 @@ def _measure(config: Config, table: TableSpec, name: str, title: str, cells: Cel
             label: mean_over_seeds([per_user(ranks[folder], metric, aligned.owners) for folder in some])
             for label, some in folders.items()
         }
-        test_systems(table, place, means, values, cells)
+        run_tests(table, place, means, values, cells)
     if table.information:
         found = {
             folder: read_information(Path(root) / folder / "information.json", table.information) for folder in every
@@ -120,7 +120,7 @@ def summarise(
     return means
 
 
-def test_systems(
+def run_tests(
     table: TableSpec,
     place: tuple[str, str],
     means: Mapping[str, float],

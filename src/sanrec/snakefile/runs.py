@@ -31,8 +31,9 @@ def run_settings(config: Config, wildcards: Any) -> str:
 
 def searched_run(config: Config, wildcards: Any) -> artifacts.Run:
     """The run whose settings a search's wildcards have searched for; `of` is INPUTS, or INPUTS/VARIANT."""
-    inputs, _, given = wildcards.of.partition("/")
-    return artifacts.run(config, wildcards.dataset, wildcards.model, inputs, given or "default")
+    w = wildcards
+    dataset, model, inputs, given = artifacts.parse_tuning(f"{artifacts.ROOT}/{w.dataset}/tuning/{w.model}/{w.of}.yaml")
+    return artifacts.run(config, dataset, model, inputs, given)
 
 
 def tuning_needs(config: Config, wildcards: Any) -> list[str]:

@@ -44,6 +44,7 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
     Raises SanrecError where the training diverges, DataError or StoreError for inputs that are not as they should be.
     """
     run, folder = settled(run), Path(run.folder)
+    artifacts.require(artifacts.run_needs(config, run))
     fingerprint = run_fingerprint(config, run)
     if (finished := finished_metrics(folder, fingerprint)) is not None:
         return finished
@@ -165,7 +166,7 @@ def run_fingerprint(config: Config, run: Run) -> str:
         "version": STEPS["train"],
         "sources": [[s.channel, s.backbone, config.backbones[s.backbone].pooling] for s in run.features],
         "threads": config.threads.train,
-        # of a tuned run's search only what it found counts: one that goes on and finds the same is as good
+        # of a tuned run's search what it found counts, as settings, and not its file
         "needs": {path: sha256(path) for path in artifacts.run_needs(config, run) if path != run.search},
     }
     if (watched := config.datasets[run.dataset].watched) != "HR@10":

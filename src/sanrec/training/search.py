@@ -7,10 +7,12 @@ was killed and went on ends as one that was not.
 """
 
 import csv
+import fcntl
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,20 +57,35 @@ def tune(config: Config, dataset: str, model: str, inputs: str, given: str = "de
     if base.search:
         raise ConfigError(f"variant '{given}' is itself searched for: write the settings that are given alone")
     if not searched:
-        raise ConfigError(f"no setting of '{model}' is searched for: src/sanrec/spaces.py gives the ranges")
+        why = f"the variant '{given}' gives them all" if space(model) else "src/sanrec/spaces.py gives no ranges"
+        raise ConfigError(f"no setting of '{model}' is left to search for: {why}")
+    artifacts.require(artifacts.run_needs(config, base))
     torch.set_num_threads(config.threads.train)
     out = Path(artifacts.tuning(dataset, model, inputs, given))
-    study = _open(config, base, out.with_suffix(".sqlite3"))
     sequences = load_sequences(artifacts.interactions(dataset))
-    with bar(total=config.trials, initial=len(counted(study)), unit="trial", desc="tuning") as shown:
-        while (number := len(counted(study))) < config.trials:
-            _try_one(config, base, sequences, study, number)
-            shown.update()
+    with alone(out):
+        study = _open(config, base, out.with_suffix(".sqlite3"))
+        with bar(total=config.trials, initial=len(counted(study)), unit="trial", desc="tuning") as shown:
+            while (number := len(counted(study))) < config.trials:
+                _try_one(config, base, sequences, study, number)
+                shown.update()
     trials = counted(study)[: config.trials]  # an earlier search may have had more
     record = summary(config, base, trials)
     write_trials(out.with_suffix(".csv"), trials, list(searched))
     write_text(out, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
     return record
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Keep a second search out of the same trials: it would take this one's for killed. Raises SanrecError for it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.with_suffix(".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SanrecError(f"{out}: another process searches there; let it end, or stop it") from None
+        yield
 
 
 def search_record(config: Config, run: Run) -> dict[str, Any]:
@@ -114,10 +131,17 @@ def _try_one(config: Config, base: Run, sequences: Sequences, study: Study, numb
     """One trial from drawing its values to telling the study how it went."""
     told = config.tuning
     study.sampler = optuna.samplers.TPESampler(seed=told.seed * 100_003 + number, n_startup_trials=told.startup)
-    if number == 0 and not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
-        study.enqueue_trial(first_values(base.settings, space(base.model, base.variant)))
+    searched, first = space(base.model, base.variant), {}
+    if number == 0:
+        first = {name: getattr(base.settings, name) for name in searched}
+        if not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
+            study.enqueue_trial(first_values(base.settings, searched))
     trial = study.ask()
-    values = {name: drawn(trial, name, where) for name, where in space(base.model, base.variant).items()}
+    values = {
+        # a first value outside its range, as no regularisation at all, is tried too, though Optuna cannot learn from it
+        name: drawn(trial, name, where) if name not in first or where.holds(first[name]) else first[name]
+        for name, where in searched.items()
+    }
     trial.set_user_attr("settings", values)
     run = replace(base, settings=with_found(base.settings, values))
 

@@ -1,6 +1,6 @@
 """Neural factorization machine (He and Chua 2017, arXiv 1708.05027).
 
-Shapes: B interactions, E width; batch normalisation is over all pairs at once.
+Shapes: U users, I items, N interactions, B of a batch, E width; batch normalisation is over all pairs at once.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from sanrec.models.pairs.base import rows
 from sanrec.models.pairs.factorization import Factorization, hidden_stack
 from sanrec.models.pairs.graph import Interactions
 
+CHUNK = 16384  # items or interactions at once
 EPSILON = 1e-12  # products of two vectors at their start are of the order of 1e-4: torch's 1e-5 would drown them
 
 
@@ -24,9 +25,8 @@ class NFM(Factorization):
         super().__init__(graph, features, settings)
         self.scale, self.shift = nn.Parameter(torch.ones(self.width)), nn.Parameter(torch.zeros(self.width))
         self.deep = hidden_stack(self.width, self.width, settings.hidden_layers, settings.dropout)
-        # scoring normalises by the statistics of the training pairs and as many with the neighbouring pair's item
-        self.register_buffer("pair_users", graph.user_N.repeat(2), persistent=False)
-        self.register_buffer("pair_items", torch.cat([graph.item_N, graph.item_N.roll(1)]), persistent=False)
+        self.register_buffer("pair_users", graph.user_N, persistent=False)
+        self.register_buffer("pair_items", graph.item_N, persistent=False)
         self._statistics: tuple[Tensor, Tensor] | None = None
 
     def train(self, mode: bool = True) -> "NFM":
@@ -36,19 +36,50 @@ class NFM(Factorization):
 
     @torch.no_grad()
     def prepare(self) -> None:
-        """Mean and variance [E] of the pooled vectors over pairs: no running average is part of a run's state."""
-        count, total, squares = len(self.pair_users), torch.zeros_like(self.shift), torch.zeros_like(self.shift)
-        for users, items in zip(self.pair_users.split(65536), self.pair_items.split(65536), strict=True):
+        """Mean and variance [E] of the pooled vectors, over pairs as batches hold them on average.
+
+        So no running average is part of a run's state. With the softmax a batch pairs the users of its interactions
+        with the items of all of them; with BPR half of its pairs are interactions, and half have any item.
+        """
+        counts = torch.bincount(self.pair_items, minlength=len(self.items)).float()
+        if self.pair_loss == "softmax":
+            first, second = self._apart(counts / counts.sum())
+        else:
+            apart, own = self._apart(torch.full_like(counts, 1 / len(counts))), self._interactions()
+            first, second = ((one + other) / 2 for one, other in zip(apart, own, strict=True))
+        self._statistics = first, (second - first.square()).clamp_min(0)
+
+    def _apart(self, share_I: Tensor) -> tuple[Tensor, Tensor]:
+        """First and second moment [E], users as often as they interact, and items by their share, apart from them.
+
+        Pooled is u ⊙ t + s, with t the sum of the item's fields and s what they make among themselves.
+        """
+        often_U = torch.bincount(self.pair_users, minlength=len(self.users)).float() / len(self.pair_users)
+        u, uu = often_U @ self.users, often_U @ self.users.square()
+        moments = torch.zeros(5, self.width, device=share_I.device)
+        for places in torch.arange(len(self.items), device=share_I.device).split(CHUNK):
+            fields = self.item_fields(places)[0]
+            t = fields.sum(-2)
+            s = self.second_order(torch.zeros_like(t), fields)
+            moments += torch.stack([share_I[places] @ x for x in (t, t.square(), s, t * s, s.square())])
+        t, tt, s, ts, ss = moments
+        return u * t + s, uu * tt + 2 * u * ts + ss
+
+    def _interactions(self) -> tuple[Tensor, Tensor]:
+        """First and second moment [E] over the training interactions."""
+        first, second = torch.zeros_like(self.shift), torch.zeros_like(self.shift)
+        for users, items in zip(self.pair_users.split(CHUNK), self.pair_items.split(CHUNK), strict=True):
             pooled = self.second_order(rows(self.users, users), self.item_fields(items)[0])
-            total, squares = total + pooled.sum(0), squares + pooled.square().sum(0)
-        mean = total / count
-        self._statistics = mean, (squares / count - mean.square()).clamp_min(0)
+            first, second = first + pooled.sum(0), second + pooled.square().sum(0)
+        return first / len(self.pair_users), second / len(self.pair_users)
 
     def pair_scores(self, user: Tensor, fields: Tensor) -> Tensor:
         """The deep part of the scores [...]."""
         pooled = self.second_order(user, fields)
         flat = pooled.reshape(-1, self.width)
-        if self.training:
+        if self.training and len(flat) == 1:
+            flat = self.shift + 0 * flat  # what one vector less its own mean leaves; torch refuses to say so
+        elif self.training:
             flat = functional.batch_norm(flat, None, None, self.scale, self.shift, True, eps=EPSILON)
         else:
             if self._statistics is None:
