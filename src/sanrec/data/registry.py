@@ -184,7 +184,7 @@ STUDIES = {
         stand_ins={"bert-base": "bert", "bert-large": "bert-deep", "llama-3-8b": "llama", "vit-base": "vit"},
         seeds=(0,),
         figure_seeds=(0, 1, 2),
-        trials=4,
+        trials=3,
         points={
             "adapter_width": (4, 16, 32, 128),
             "learning_rate": (1e-4, 5e-4, 2e-3, 1e-2),
