@@ -1,7 +1,7 @@
 """Where tuning looks: the range of every setting that is searched for. Light, because the Snakefile reads it.
 
 Ranges span what the methods' own papers search or set. Widths, batch sizes, epochs and patience are not searched: they
-are what the systems of a table have in common.
+are the data set's.
 """
 
 from collections.abc import Mapping
