@@ -73,7 +73,7 @@ class Settings(Frozen):
     routing: Count = 3
     """Rounds of GRCN's neighbour routing."""
     edge_dropout: float = Field(0.8, ge=0, lt=1)
-    """Share of interactions that FREEDOM leaves out of its graph in each epoch."""
+    """Share of interactions that FREEDOM leaves out of its graph in each epoch, and GRCN of its own in each step."""
     hyperedges: Count = 4
     """Hyperedges per channel (MHCR)."""
     hypergraph_layers: Count = 1
