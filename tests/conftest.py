@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# before torch is imported: small tensors on several threads in workers side by side mostly wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
