@@ -103,7 +103,7 @@ def test_from_the_files_to_the_table(tmp_path):
     table = pd.read_csv(tmp_path / "results/clips/tuning.csv")
     assert table[["model", "inputs", "metric", "trials"]].to_numpy().tolist() == [["mf", "ID", "Recall@20", 2]]
     folder = tmp_path / "results/clips/tuning/mf"
-    assert {path.name for path in folder.iterdir()} == {"ID.yaml", "ID.csv", "ID.sqlite3"}
+    assert {path.name for path in folder.iterdir()} == {"ID.yaml", "ID.csv", "ID.sqlite3", "ID.lock"}
     assert planned(tmp_path, CONFIG) == {}
     best = yaml.safe_load((folder / "ID.yaml").read_text())["best"]
     pasted = copy.deepcopy(CONFIG)
