@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sanrec import artifacts
 from sanrec.artifacts import Run
-from sanrec.config import Settings, validate
-from sanrec.errors import DataError
+from sanrec.config import Config, Settings, validate
+from sanrec.errors import ConfigError, DataError
 from sanrec.files import read_yaml
 
 NEEDED = ("model", "inputs", "given", "metric", "value", "best_epoch", "best", "trials", "cut_short", "diverged")
@@ -23,6 +24,15 @@ def read_search(path: str | Path) -> dict[str, Any]:
         what = f"has no {', '.join(lacking)}" if lacking else "names no best settings"
         raise DataError(f"{path}: {what}. Delete it and make it again: snakemake {path} --cores")
     return values
+
+
+def finished(config: Config, dataset: str, root: str | Path = ".") -> list[str]:
+    """The paths of a data set's searches that are finished. Raises ConfigError where there is none."""
+    config.find("dataset", dataset)
+    if paths := artifacts.searches(dataset, root):
+        return paths
+    example = artifacts.tuning(dataset, "METHOD", "INPUTS")
+    raise ConfigError(f"nothing was tuned on data set '{dataset}' yet: snakemake {example} --cores")
 
 
 def settled(run: Run, root: str | Path = ".") -> Run:

@@ -9,9 +9,8 @@ import yaml
 from sanrec import artifacts
 from sanrec.artifacts import Run
 from sanrec.config import Config, Settings
-from sanrec.errors import ConfigError
 from sanrec.files import write_text
-from sanrec.searches import read_search
+from sanrec.searches import finished, read_search
 
 FIRST = ("model", "inputs", "given", "metric", "value", "best_epoch", "trials", "cut_short", "diverged", "variant")
 
@@ -21,13 +20,8 @@ def tuned_table(config: Config, dataset: str, root: str | Path = ".") -> pd.Data
 
     Raises ConfigError where nothing was tuned, DataError for a record that is malformed.
     """
-    config.find("dataset", dataset)
-    paths = artifacts.searches(dataset, root)
-    if not paths:
-        example = artifacts.tuning(dataset, "METHOD", "INPUTS")
-        raise ConfigError(f"nothing was tuned on data set '{dataset}' yet: snakemake {example} --cores")
     rows = []
-    for path in paths:
+    for path in finished(config, dataset, root):
         record = read_search(Path(root, path))
         row = {name: record[name] for name in FIRST if name != "variant"}
         rows.append(row | {"variant": _run(config, dataset, record).variant} | record["best"])

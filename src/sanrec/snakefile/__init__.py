@@ -3,6 +3,7 @@
 Rules hold no logic; what they need to know stands here, where tests reach it.
 """
 
+from sanrec.searches import finished as tuned_needs
 from sanrec.snakefile.base import all_cores, beside_snakefile, none_of, one_of, other_than, settle
 from sanrec.snakefile.corpora import (
     corpus_needs,
@@ -44,7 +45,6 @@ from sanrec.snakefile.runs import (
     run_of,
     run_settings,
     searched_run,
-    tuned_needs,
     tuning_methods,
     tuning_needs,
     tuning_record,

@@ -5,7 +5,6 @@ from typing import Any
 
 from sanrec import artifacts
 from sanrec.config import Config
-from sanrec.errors import ConfigError
 from sanrec.methods import METHODS
 from sanrec.spaces import described, space
 
@@ -51,15 +50,6 @@ def tuning_record(config: Config, wildcards: Any) -> str:
     settings = this.settings.model_dump(mode="json", include=artifacts.recorded_settings(this) - searched.keys())
     told = config.tuning.model_dump() | {"trials": config.trials}
     return json.dumps([settings, described(searched), told, config.datasets[this.dataset].watched], sort_keys=True)
-
-
-def tuned_needs(config: Config, dataset: str) -> list[str]:
-    """The searches on a data set that are finished. Raises ConfigError where there is none."""
-    config.find("dataset", dataset)
-    if found := artifacts.searches(dataset):
-        return found
-    example = artifacts.tuning(dataset, "METHOD", "INPUTS")
-    raise ConfigError(f"nothing was tuned on data set '{dataset}' yet: snakemake {example} --cores")
 
 
 def tuning_methods() -> list[str]:

@@ -69,10 +69,10 @@ def tune(config: Config, dataset: str, model: str, inputs: str, given: str = "de
             while (number := len(counted(study))) < config.trials:
                 _try_one(config, base, sequences, study, number)
                 shown.update()
-    trials = counted(study)[: config.trials]  # an earlier search may have had more
-    record = summary(config, base, trials)
-    write_trials(out.with_suffix(".csv"), trials, list(searched))
-    write_text(out, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
+        trials = counted(study)[: config.trials]  # an earlier search may have had more
+        record = summary(config, base, trials)
+        write_trials(out.with_suffix(".csv"), trials, list(searched))
+        write_text(out, yaml.safe_dump(record, sort_keys=False, allow_unicode=True))
     return record
 
 
@@ -131,15 +131,14 @@ def _try_one(config: Config, base: Run, sequences: Sequences, study: Study, numb
     """One trial from drawing its values to telling the study how it went."""
     told = config.tuning
     study.sampler = optuna.samplers.TPESampler(seed=told.seed * 100_003 + number, n_startup_trials=told.startup)
-    searched, first = space(base.model, base.variant), {}
-    if number == 0:
-        first = {name: getattr(base.settings, name) for name in searched}
-        if not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
-            study.enqueue_trial(first_values(base.settings, searched))
+    searched = space(base.model, base.variant)
+    asked = first_values(base.settings, searched) if number == 0 else searched
+    if number == 0 and not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
+        study.enqueue_trial(asked)
     trial = study.ask()
     values = {
         # a first value outside its range, as no regularisation at all, is tried too, though Optuna cannot learn from it
-        name: drawn(trial, name, where) if name not in first or where.holds(first[name]) else first[name]
+        name: drawn(trial, name, where) if name in asked else getattr(base.settings, name)
         for name, where in searched.items()
     }
     trial.set_user_attr("settings", values)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from sanrec.config import Settings
 from sanrec.models.pairs.graph import Interactions
-from sanrec.models.pairs.losses import bpr_loss, in_batch_softmax
+from sanrec.models.pairs.losses import bpr_loss, half_squares, in_batch_softmax
 from sanrec.models.pairs.sparse import SparseMatrix
 
 
@@ -57,6 +57,28 @@ class VectorModel(PairModel):
         """Scores [B, I]."""
         users_UE, items_IE = self._final or self.vectors()
         return users_UE[users_B] @ items_IE.T
+
+
+class ChannelModel(VectorModel):
+    """Learned ids of all nodes, and channels in each of which every user has a learned start (MMGCN, GRCN).
+
+    Subclasses set `ids` [U + I, E], `user_count`, `channels` with a `preference` [U, E] each, and `regularization`.
+    """
+
+    ids: nn.Parameter
+    user_count: int
+    channels: nn.ModuleList
+    regularization: float
+
+    def loss(self, users_B: Tensor, positives_B: Tensor, negatives_B: Tensor) -> Tensor:
+        """BPR with the squared lengths of the batch's ids and preferences."""
+        users, items = self.vectors()
+        user, positive, negative = rows(users, users_B), rows(items, positives_B), rows(items, negatives_B)
+        ranking = bpr_loss((user * positive).sum(1), (user * negative).sum(1))
+        places = users_B, positives_B + self.user_count, negatives_B + self.user_count
+        learned = [rows(self.ids, place) for place in places]
+        learned += [rows(channel.preference, users_B) for channel in self.channels]
+        return ranking + self.regularization * half_squares(*learned)
 
 
 def embeddings(count: int, width: int) -> nn.Parameter:

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sanrec.config import Settings
-from sanrec.models.pairs.base import VectorModel, embeddings, linear, rows
+from sanrec.models.pairs.base import ChannelModel, embeddings, linear, rows
 from sanrec.models.pairs.graph import Interactions
-from sanrec.models.pairs.losses import bpr_loss, half_squares
 from sanrec.models.pairs.sparse import SparseMatrix
 
 
@@ -52,7 +51,7 @@ class Prototypes(nn.Module):
         return affinity, nodes + both_ways(nodes, affinity)
 
 
-class GRCN(VectorModel):
+class GRCN(ChannelModel):
     """Ids propagated over edges weighted by ReLU(max_m confidence_m affinity_m), beside the channels' own vectors.
 
     Weights may grow or vanish, so false positives are pruned softly; a node's id vector is the sum over
@@ -104,13 +103,3 @@ class GRCN(VectorModel):
             total = total + x
         nodes = torch.cat([total, *contents], 1)
         return nodes.split([self.user_count, len(nodes) - self.user_count])
-
-    def loss(self, users_B: Tensor, positives_B: Tensor, negatives_B: Tensor) -> Tensor:
-        """BPR with the squared lengths of the batch's ids and prototypes."""
-        users, items = self.vectors()
-        user, positive, negative = rows(users, users_B), rows(items, positives_B), rows(items, negatives_B)
-        ranking = bpr_loss((user * positive).sum(1), (user * negative).sum(1))
-        places = users_B, positives_B + self.user_count, negatives_B + self.user_count
-        learned = [rows(self.ids, place) for place in places]
-        learned += [rows(channel.preference, users_B) for channel in self.channels]
-        return ranking + self.regularization * half_squares(*learned)

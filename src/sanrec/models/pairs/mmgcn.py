@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sanrec.config import Settings
-from sanrec.models.pairs.base import VectorModel, embeddings, linear, rows
+from sanrec.models.pairs.base import ChannelModel, embeddings, linear
 from sanrec.models.pairs.graph import Interactions
-from sanrec.models.pairs.losses import bpr_loss, half_squares
 from sanrec.models.pairs.sparse import SparseMatrix
 
 
@@ -56,7 +55,7 @@ class Channel(nn.Module):
         return x
 
 
-class MMGCN(VectorModel):
+class MMGCN(ChannelModel):
     """The final vectors are the channels' sums; without features, one channel of learned item vectors."""
 
     def __init__(self, graph: Interactions, features: Sequence[Tensor], settings: Settings) -> None:
@@ -73,13 +72,3 @@ class MMGCN(VectorModel):
         """The sums over channels, of users [U, E] and items [I, E]."""
         nodes = sum(channel(self.averaging, self.ids) for channel in self.channels)
         return nodes.split([self.user_count, len(nodes) - self.user_count])
-
-    def loss(self, users_B: Tensor, positives_B: Tensor, negatives_B: Tensor) -> Tensor:
-        """BPR with the squared lengths of the batch's ids and preferences."""
-        users, items = self.vectors()
-        user, positive, negative = rows(users, users_B), rows(items, positives_B), rows(items, negatives_B)
-        ranking = bpr_loss((user * positive).sum(1), (user * negative).sum(1))
-        places = users_B, positives_B + self.user_count, negatives_B + self.user_count
-        learned = [rows(self.ids, place) for place in places]
-        learned += [rows(channel.preference, users_B) for channel in self.channels]
-        return ranking + self.regularization * half_squares(*learned)
