@@ -18,7 +18,7 @@ from sanrec.hardware import machine_of
 from sanrec.methods import METHODS, RESIDENT
 from sanrec.reporting.figure_base import Figure, figure_datasets
 from sanrec.reporting.figure_specs import MOST_LINES, Line, Panel, check_sweep, fitting, sweep_values
-from sanrec.reporting.stand_ins import missing_backbone, studied_inputs
+from sanrec.reporting.stand_ins import missing_of, studied_inputs
 
 Measurement = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 SEED = 0  # no cost hangs on it
@@ -134,15 +134,7 @@ def _bar_points(config: Config, figure: CostBarsSpec) -> tuple[CostPoint, ...]:
 
 def missing_groups(config: Config, figure: CostBarsSpec) -> dict[str, str]:
     """The encoders that the study has no runs of, by label, and why. Raises ConfigError where it has none at all."""
-    found = {}
-    for group in figure.groups:
-        reasons = [missing_backbone(config, name, group.inputs) for name in figure_datasets(config, figure)]
-        if reason := next(filter(None, reasons), ""):
-            found[group.label] = reason
-    if len(found) == len(figure.groups):
-        listed = "; ".join(f"{label}: {why}" for label, why in found.items())
-        raise ConfigError(f"figure '{figure.title}': study '{config.study}' has no runs of any encoder: {listed}")
-    return found
+    return missing_of(config, figure.title, figure_datasets(config, figure), figure.groups, "encoder")
 
 
 def cost_needs(config: Config, figure: CostFigure) -> list[str]:

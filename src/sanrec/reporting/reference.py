@@ -1,5 +1,6 @@
 """The papers' own figures, from the csv files below workflow/reference."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,20 +11,26 @@ from sanrec.reporting.specs import TableSpec
 COLUMNS = ["dataset", "row", "metric", "value", "star"]
 
 
+def read_columns(path: str | Path, columns: Sequence[str], what: str) -> pd.DataFrame:
+    """A csv file's cells as texts. Raises DataError, saying `what` it holds, where it is missing or malformed."""
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; it holds {what}") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a readable csv file: {error}") from None
+    if list(frame.columns) != list(columns):
+        raise DataError(f"{path}: the columns are to be {','.join(columns)}, not {','.join(frame.columns)}")
+    return frame
+
+
 def read_reference(path: str | Path, table: TableSpec) -> pd.DataFrame:
     """The paper's cells: value (text, as in the file) and star (`*` or empty), by (dataset, row, metric).
 
     Relative improvements stand as fractions, in rows of their own. Raises DataError for a file that is missing or
     malformed, for a cell given twice, and for one that fits no data set, row or metric of the table.
     """
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; it holds the paper's figures of '{table.title}'") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a readable csv file: {error}") from None
-    if list(frame.columns) != COLUMNS:
-        raise DataError(f"{path}: the columns are to be {','.join(COLUMNS)}, not {','.join(frame.columns)}")
+    frame = read_columns(path, COLUMNS, f"the paper's figures of '{table.title}'")
     labels = [row.label for row in (*table.rows, *table.means)] + [comparison.label for comparison in table.comparisons]
     known = {
         "dataset": [entry.paper for entry in table.beside] or [""],

@@ -15,6 +15,7 @@ from sanrec.errors import DataError
 from sanrec.reporting.backbone_specs import SizesSpec
 from sanrec.reporting.backbones import read_counts
 from sanrec.reporting.page import SMALL, add_legend, legend_columns, new_page
+from sanrec.reporting.reference import read_columns
 
 COUNTED = "counted"
 COLUMNS = ["group", "model", "backbone", "parameters", "label", "source"]
@@ -122,14 +123,7 @@ def short(number: float) -> str:
 def _read_others(figure: SizesSpec) -> pd.DataFrame:
     """The published sizes. Raises DataError for a file that is missing, malformed, or has another group."""
     path = figure.others
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; it holds the published sizes of '{figure.title}'") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a readable csv file: {error}") from None
-    if list(frame.columns) != PUBLISHED:
-        raise DataError(f"{path}: the columns are to be {','.join(PUBLISHED)}, not {','.join(frame.columns)}")
+    frame = read_columns(path, PUBLISHED, f"the published sizes of '{figure.title}'")
     groups = [group.label for group in figure.groups]
     for line, row in enumerate(frame.itertuples(), start=2):
         if row.group not in groups:

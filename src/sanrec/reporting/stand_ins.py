@@ -3,6 +3,9 @@
 Light: the Snakefile reads this, so nothing heavy is imported here.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from sanrec import artifacts
 from sanrec.artifacts import IDS, Input
 from sanrec.config import CHANNELS, Config
@@ -57,6 +60,21 @@ def missing_backbone(config: Config, dataset: str, text: str) -> str:
         if record.source == "hub" and not record.revision:
             return f"no revision of {source.backbone} is pinned (docs/backbones.md)"
     return ""
+
+
+def missing_of(config: Config, title: str, datasets: Iterable[str], rows: Iterable[Any], what: str) -> dict[str, str]:
+    """Of a figure's rows, each with `label` and `inputs`, those that the study has no runs of, by label, and why.
+
+    Raises ConfigError, calling a row a `what`, where it has none of any.
+    """
+    names, rows, found = tuple(datasets), tuple(rows), {}
+    for row in rows:
+        if reason := next(filter(None, (missing_backbone(config, name, row.inputs) for name in names)), ""):
+            found[row.label] = reason
+    if len(found) == len(rows):
+        listed = "; ".join(f"{label}: {why}" for label, why in found.items())
+        raise ConfigError(f"figure '{title}': study '{config.study}' has no runs of any {what}: {listed}")
+    return found
 
 
 def as_studied(config: Config, table: TableSpec) -> TableSpec:

@@ -13,7 +13,7 @@ from sanrec.config import Config, Frozen
 from sanrec.errors import ConfigError
 from sanrec.reporting.figure_base import Figure, figure_datasets, figure_seeds
 from sanrec.reporting.specs import Metric, TableSpec, load_table
-from sanrec.reporting.stand_ins import as_studied, datasets_of, missing_backbone, studied_inputs
+from sanrec.reporting.stand_ins import as_studied, datasets_of, missing_of, studied_inputs
 from sanrec.reporting.table_runs import row_runs
 
 
@@ -110,15 +110,7 @@ def scaling_needs(config: Config, figure: ScalingSpec) -> list[str]:
 
 def missing_systems(config: Config, figure: IisanGatesSpec) -> dict[str, str]:
     """The systems that the study has no runs of, by label, and why. Raises ConfigError where it has none of any."""
-    found = {}
-    for system in figure.systems:
-        reasons = [missing_backbone(config, name, system.inputs) for name in figure_datasets(config, figure)]
-        if reason := next(filter(None, reasons), ""):
-            found[system.label] = reason
-    if len(found) == len(figure.systems):
-        listed = "; ".join(f"{label}: {why}" for label, why in found.items())
-        raise ConfigError(f"figure '{figure.title}': study '{config.study}' has no runs of any system: {listed}")
-    return found
+    return missing_of(config, figure.title, figure_datasets(config, figure), figure.systems, "system")
 
 
 def iisan_gate_runs(config: Config, figure: IisanGatesSpec) -> dict[tuple[str, str], tuple[Run, ...]]:
