@@ -1,9 +1,12 @@
-"""Random users, tokens and pixels of MicroLens-100K's shapes."""
+"""Random users, tokens and pixels of MicroLens-100K's shapes, and the real users of a published file of pairs."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sanrec.data.interactions import cut
+from sanrec.data.layouts import read_pairs
 from sanrec.data.split import Sequences
 
 SHORTEST, LONGEST = 5, 13  # what is kept of a user's history
@@ -27,6 +30,15 @@ def synthetic_sequences(users: int, items: int, seed: int = 0) -> Sequences:
     offsets = np.concatenate([[0], np.cumsum(counts)])
     rows = np.arange(-1, items, dtype=np.int32)
     return Sequences(drawn.astype(np.int32), offsets, np.arange(users).astype(str), rows)
+
+
+def real_sequences(pairs: Path) -> Sequences:
+    """The users of a file of pairs as the protocol keeps them; items are numbered as they stand in the file."""
+    read = read_pairs(pairs)
+    users, positions, offsets = cut(read.offsets, SHORTEST, LONGEST)
+    kept, items = np.unique(read.items[positions], return_inverse=True)
+    names = read.users.to_numpy(zero_copy_only=False)[users]
+    return Sequences((items + 1).astype(np.int32), offsets, names, np.arange(-1, len(kept), dtype=np.int32))
 
 
 def lengths(users: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sanrec.training.batches import epoch_batches, make_batch
-from sanrec.training.loss import debiased_loss
+from sanrec.training.loss import DebiasedLoss, debiased_loss
 
 WIDTH = 4
 
@@ -121,3 +121,33 @@ def test_the_loss_is_in_full_precision_inside_autocast():
         inside = debiased_loss(states, vectors[batch.items], batch, log_p[batch.items])
     assert inside.dtype == torch.float32
     assert torch.equal(plain, inside)
+
+
+def test_the_gradient_is_autograds_own():
+    rng = np.random.default_rng(3)
+    states, vectors = (torch.from_numpy(rng.normal(size=(n, WIDTH))).requires_grad_() for n in (6, 5))
+    own = torch.from_numpy(rng.random((6, 5)) < 0.3)
+    targets = torch.from_numpy(rng.integers(0, 5, 6))
+    log_p, log_counts = (torch.from_numpy(rng.normal(size=5)) for _ in range(2))
+
+    def plain(states, vectors):
+        scores = states @ vectors.T - log_p
+        logits = (scores + log_counts).masked_fill(own, -torch.inf)
+        logits = logits.scatter(1, targets[:, None], scores.gather(1, targets[:, None]))
+        return torch.nn.functional.cross_entropy(logits, targets)
+
+    found = DebiasedLoss.apply(states, vectors, own, targets, log_p, log_counts)
+    expected = plain(states, vectors)
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(*(torch.autograd.grad(3 * x, (states, vectors)) for x in (found, expected)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_second_backward_pass_over_the_same_scores_is_refused():
+    """They were turned into the gradient."""
+    table, states, vectors, log_p = problem(0, 3, 8, 5, False)
+    batch = make_batch(table)
+    loss = debiased_loss(states.requires_grad_(), vectors[batch.items], batch, log_p[batch.items])
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()

@@ -10,7 +10,7 @@ from sanrec.training.sources import FinalSource, HiddenSource, standardized
 def test_hidden_states_are_found_by_item_from_one():
     bank = torch.arange(2 * 3 * 5 * 4).view(2, 3, 5, 4).half()
     got = HiddenSource(bank).gather(torch.tensor([5, 1]))
-    assert got.dtype == torch.float32
+    assert got.dtype == torch.float16
     assert torch.equal(got, bank[:, :, [4, 0]].float())
 
 

@@ -13,7 +13,8 @@ from sanrec.load import load_config
 from sanrec.models.registry import trainable_parameters
 from sanrec.training.batches import epoch_batches
 from sanrec.training.loading import load_source
-from sanrec.training.loop import adam, autocast, training_loss
+from sanrec.training.loop import adam, training_loss
+from sanrec.training.precision import autocast
 from sanrec.training.run import train_run
 from sanrec.training.sequences import training_windows, untrained
 from sanrec.training.sources import HiddenSource, UncachedSource
@@ -63,7 +64,7 @@ def test_states_are_those_of_the_store_also_where_a_medium_is_missing(shop):
     assert isinstance(uncached, UncachedSource)
     items = torch.randperm(24, generator=torch.Generator().manual_seed(0)) + 1
     assert max(channel.at_once for channel in uncached.channels) == 8  # so they go through in three groups
-    stored, ran = cached.gather(items), uncached.gather(items)
+    stored, ran = cached.gather(items).float(), uncached.gather(items)
     assert stored.shape == ran.shape == (3, 2, 24, 16)
     assert ran.dtype == torch.float32
     assert not ran.requires_grad

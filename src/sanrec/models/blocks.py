@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sanrec.models.backward import AdapterFunction, CrossedAdapterFunction, Weights
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": functional.relu, "gelu": functional.gelu}
 ADAPTER_STD = 0.01  # of the weights at the start; biases are zero (published IISAN code)
 
@@ -52,11 +54,18 @@ class AdapterBlocks(nn.Module):
         super().__init__()
         self.down = TowerLinear(towers, width, inner, ADAPTER_STD)
         self.up = TowerLinear(towers, inner, width, ADAPTER_STD)
-        self.activation = ACTIVATIONS[activation]
+        self.activation = activation
 
     def forward(self, x_KnD: Tensor) -> Tensor:
         """[K, n, D] to [K, n, D]."""
-        return x_KnD + self.up(self.activation(self.down(x_KnD)))
+        return AdapterFunction.apply(x_KnD, self.activation, *self._weights())
+
+    def crossed(self, x_KnD: Tensor, z_KnD: Tensor | None, a_KK: Tensor, own_K: Tensor) -> Tensor:
+        """The blocks on what CROSSAN's towers read, sum_k a_mk z_k + own_m x_m; `z` is None where it is zero."""
+        return CrossedAdapterFunction.apply(x_KnD, z_KnD, a_KK, own_K, self.activation, *self._weights())
+
+    def _weights(self) -> Weights:
+        return self.down.weight, self.down.bias, self.up.weight, self.up.bias
 
 
 class AdapterBlock(nn.Module):

@@ -27,10 +27,10 @@ class Crossan(nn.Module):
 
     def towers(self, hidden_LMnD: Tensor) -> Tensor:
         """The last adapters' outputs [M, n, D]."""
-        weights = self.gates.weights()
+        crossed, own = (gate.to(hidden_LMnD.device) for gate in self.gates.split())
         z = None
         for layer, adapters in enumerate(self.adapters):
-            z = adapters(self.gates.mix(hidden_LMnD[layer], z, None if weights is None else weights[layer]))
+            z = adapters.crossed(hidden_LMnD[layer], z, crossed[layer], own[layer])
         return z
 
     def forward(self, hidden_LMnD: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class CrossModalGates(nn.Module):
 
     def __init__(self, layers: Sequence[int], independent: bool = False, gating: bool = True) -> None:
         super().__init__()
-        self.channels, self.independent = len(layers), independent
+        self.channels, self.depth, self.independent = len(layers), max(layers), independent
         width = 2 if independent else self.channels + 1
         # One tensor per tower, so that an optimiser can treat the towers' gates differently.
         self.logits = nn.ParameterList(nn.Parameter(torch.zeros(n, width)) for n in (layers if gating else ()))
@@ -29,18 +29,17 @@ class CrossModalGates(nn.Module):
         """
         return torch.stack([logit.softmax(-1) for logit in self.logits], 1) if len(self.logits) else None
 
-    def mix(self, x_MnD: Tensor, z_MnD: Tensor | None, a_MG: Tensor | None) -> Tensor:
-        """The adapters' inputs [M, n, D] at one layer; `z` is None before the first, where it is zero."""
-        if a_MG is None:
-            z = 0 if z_MnD is None else z_MnD if self.independent else z_MnD.sum(0, keepdim=True)
-            return x_MnD + z
-        own = a_MG[:, -1, None, None].to(x_MnD.dtype) * x_MnD
-        if z_MnD is None:
-            return own
-        if self.independent:
-            return own + a_MG[:, 0, None, None].to(x_MnD.dtype) * z_MnD
-        crossed = a_MG[:, :-1].to(z_MnD.dtype) @ z_MnD.reshape(self.channels, -1)
-        return own + crossed.view_as(x_MnD)
+    def split(self) -> tuple[Tensor, Tensor]:
+        """What each tower's input weighs: the towers' outputs below [L, M, M], and its own hidden state [L, M].
+
+        Without gating all that is seen weighs 1. For towers of one number of layers.
+        """
+        a_LMG = self.weights()
+        if a_LMG is None:
+            seen = torch.eye(self.channels) if self.independent else torch.ones(self.channels, self.channels)
+            return seen.expand(self.depth, -1, -1), torch.ones(self.depth, self.channels)
+        crossed = torch.diag_embed(a_LMG[..., 0]) if self.independent else a_LMG[..., :-1]
+        return crossed, a_LMG[..., -1]
 
 
 def sharp_sigmoid(logits: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sanrec.config import Settings
+from sanrec.models.backward import compute_type
 from sanrec.models.blocks import AdapterBlocks, TowerHeads
 from sanrec.models.fusion import FUSIONS
 from sanrec.models.gates import sharp_sigmoid
@@ -76,14 +77,14 @@ class Iisan(GatedTowers):
 
     def towers(self, hidden_LMnD: Tensor) -> Tensor:
         """The towers' last outputs [K, n, D], the inter tower last."""
-        dtype = hidden_LMnD.dtype
+        dtype = compute_type(self.adapters[0].down.weight)
         gates = [sharp_sigmoid(logits) for logits in self.intra_logits]
         intra_LM = torch.stack(gates, -1).to(dtype) if gates else None
         weights = self.inter_weights()
         inter_LM = None if weights is None else weights.to(dtype)
-        z = torch.zeros_like(hidden_LMnD[0, :1]).expand(self.tower_count, -1, -1)
+        z = torch.zeros_like(hidden_LMnD[0, :1], dtype=dtype).expand(self.tower_count, -1, -1)
         for layer, adapters in enumerate(self.adapters):
-            x, mixed = hidden_LMnD[layer], []
+            x, mixed = hidden_LMnD[layer].to(dtype), []
             if self.intra_towers:
                 mixed.append(self._intra(x, z[: self.intra_towers], None if intra_LM is None else intra_LM[layer]))
             if self.inter_tower:

@@ -15,6 +15,7 @@ from sanrec.data.split import Sequences
 from sanrec.methods import METHODS
 from sanrec.models.layerdrop import tower_layers
 from sanrec.models.registry import Shape
+from sanrec.training.precision import kept_type
 from sanrec.training.sources import (
     FinalSource,
     FrozenBackbone,
@@ -76,18 +77,25 @@ def _load_hidden(config: Config, run: Run, rows: np.ndarray, device: torch.devic
     stores = [hidden_states(config, run, source) for source in run.inputs]
     kept = kept_of_towers(run, [store.layers - 1 for store in stores])
     shape = Shape(modalities_of(run), tuple(store.width for store in stores), tuple(map(len, kept)))
-    types = [torch.float32 if store.dtype == np.float32 else torch.float16 for store in stores]
+    types = [store_type(store) for store in stores]
     if not shape.equal:
         banks = [
-            torch.empty(len(layers), len(rows), store.width, dtype=dtype, device=device)
-            for store, layers, dtype in zip(stores, kept, types, strict=True)
+            torch.empty(
+                len(layers), len(rows), store.width, dtype=kept_type([stored], run.settings, device), device=device
+            )
+            for store, layers, stored in zip(stores, kept, types, strict=True)
         ]
         fill_banks(banks, stores, kept, rows, run.settings.standardize)
         return UnequalHiddenSource(banks), shape
-    dtype = torch.float32 if torch.float32 in types else torch.float16
+    dtype = kept_type(types, run.settings, device)
     bank_LMID = torch.empty(len(kept[0]), len(stores), len(rows), stores[0].width, dtype=dtype, device=device)
     fill_banks(bank_LMID.unbind(1), stores, kept, rows, run.settings.standardize)
     return HiddenSource(bank_LMID), shape
+
+
+def store_type(store: "HiddenStates") -> torch.dtype:
+    """The type of a store's numbers."""
+    return torch.float32 if store.dtype == np.float32 else torch.float16
 
 
 def fill_banks(

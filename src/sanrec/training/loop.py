@@ -20,16 +20,11 @@ from sanrec.training.batches import Batch, epoch_batches
 from sanrec.training.checkpoint import Progress, load_progress, save_progress, trained_weights
 from sanrec.training.loss import debiased_loss
 from sanrec.training.machine import peak_memory
+from sanrec.training.precision import autocast
 from sanrec.training.sources import ItemSource
 
 USER_ROWS = 4096  # most users per forward pass of evaluation
 HISTORY_NUMBERS = 2**23  # most numbers of the histories in one, so that wide item vectors take no more memory
-
-
-def autocast(settings: Settings, device: torch.device) -> torch.autocast:
-    """The arithmetic of the forward pass: bfloat16 where asked for, or by default on a GPU."""
-    half = settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
 def training_loss(model: Recommender, source: ItemSource, batch: Batch, log_popularity: Tensor) -> Tensor:

@@ -31,15 +31,18 @@ SMALLEST_SPREAD = 1e-3  # what is left below it is the rounding of half precisio
 
 
 class HiddenSource:
-    """Kept hidden states of all items at half precision, on the device: [L, M, I, D]."""
+    """Kept hidden states of all items at half precision, on the device: [L, M, I, D].
+
+    Float16, or bfloat16 where the towers compute in it: the same numbers as if they were rounded at each step.
+    """
 
     def __init__(self, bank_LMID: Tensor) -> None:
         self.bank = bank_LMID
         self.items, self.at_once = bank_LMID.shape[2], CACHED_AT_ONCE
 
     def gather(self, items: Tensor) -> Tensor:
-        """[L, M, n, D] in float32, or bfloat16 under autocast."""
-        return self.bank.index_select(2, items - 1).to(working_type(items.device))
+        """[L, M, n, D] as they are kept; towers widen them layer by layer."""
+        return self.bank.index_select(2, items - 1)
 
 
 class UnequalHiddenSource:

@@ -9,7 +9,6 @@ L_m, D_m of channel m where channels differ.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +16,8 @@ from sanrec.artifacts import Run
 from sanrec.config import Config
 from sanrec.data.split import Sequences
 from sanrec.models.registry import Shape
-from sanrec.training.loading import fill_banks, hidden_states, kept_of_towers, modalities_of
+from sanrec.training.loading import fill_banks, hidden_states, kept_of_towers, modalities_of, store_type
+from sanrec.training.precision import kept_type
 from sanrec.training.sources import CACHED_AT_ONCE, ItemSource, working_type
 
 CPU = torch.device("cpu")
@@ -44,8 +44,8 @@ class StreamedSource:
             moved = bank.index_select(1, places).to(items.device)
             if len(kept) < len(bank):
                 moved = moved.index_select(0, kept)
-            states.append(moved.to(working_type(items.device)))
-        return torch.stack(states, 1) if self.equal else states
+            states.append(moved)
+        return torch.stack(states, 1) if self.equal else [x.to(working_type(items.device)) for x in states]
 
 
 def load_streamed(
@@ -60,7 +60,8 @@ def load_streamed(
     kept = kept_of_towers(run, [store.layers - 1 for store in stores])
     shape = Shape(modalities_of(run), tuple(store.width for store in stores), tuple(map(len, kept)))
     loaded = [tuple(range(store.layers)) for store in stores] if every_layer else kept
-    types = [torch.float32 if store.dtype == np.float32 else torch.float16 for store in stores]
+    together = [store_type(store) for store in stores]
+    types = [kept_type(together if shape.equal else [own], run.settings, device) for own in together]
     banks = [
         torch.empty(len(layers), len(rows), store.width, dtype=dtype)
         for store, layers, dtype in zip(stores, loaded, types, strict=True)
