@@ -1,10 +1,12 @@
 """The whole of it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    ByteSize,
     Field,
     NonNegativeInt,
+    WithJsonSchema,
 )
 
 from sanrec.config.backbones import Backbone, Captioner
@@ -28,6 +30,9 @@ class Config(Frozen):
     """Where models run: auto takes a GPU if there is one."""
     threads: Threads = Threads()
     """CPU threads per job."""
+    memory_budget: Annotated[ByteSize, WithJsonSchema({"type": ["string", "integer"]})] | None = None
+    """Most memory for a run's hidden states, as 8GB. Where they need more, the items met most often stay in memory and
+    the others are read from a file in the run's folder while it trains; numbers do not change. By default all."""
     timing: Timing = Timing()
     """How times and memory are measured."""
     tuning: Tuning = Tuning()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from sanrec.data.split import Sequences
 from sanrec.methods import METHODS
 from sanrec.models.layerdrop import tower_layers
 from sanrec.models.registry import Shape
+from sanrec.training.budget import load_budgeted
 from sanrec.training.precision import kept_type
 from sanrec.training.sources import (
     FinalSource,
@@ -49,7 +51,9 @@ def load_source(config: Config, run: Run, sequences: Sequences, device: torch.de
         return _load_ids(config, run, rows, device)
     if reads == "hidden" and not run.settings.cached:
         return _load_frozen(config, run, rows, device)
-    loaders = {"hidden": _load_hidden, "final": _load_final, "inputs": _load_inputs}
+    if reads == "hidden":
+        return _load_hidden(config, run, sequences, device)
+    loaders = {"final": _load_final, "inputs": _load_inputs}
     return loaders[reads](config, run, rows, device)
 
 
@@ -73,22 +77,29 @@ def hidden_states(config: Config, run: Run, source: Input) -> "HiddenStates":
     return open_hidden(artifacts.hidden(*names), expected_settings(config, *names))
 
 
-def _load_hidden(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
+def _load_hidden(config: Config, run: Run, sequences: Sequences, device: torch.device) -> tuple[ItemSource, Shape]:
+    rows = sequences.item_rows[1:]
     stores = [hidden_states(config, run, source) for source in run.inputs]
     kept = kept_of_towers(run, [store.layers - 1 for store in stores])
     shape = Shape(modalities_of(run), tuple(store.width for store in stores), tuple(map(len, kept)))
     types = [store_type(store) for store in stores]
+    widest = kept_type(types, run.settings, device)
+    dtypes = [widest if shape.equal else kept_type([one], run.settings, device) for one in types]
+    item_bytes = sum(
+        len(layers) * store.width * dtype.itemsize for layers, store, dtype in zip(kept, stores, dtypes, strict=True)
+    )
+    if config.memory_budget is not None and item_bytes * len(rows) > config.memory_budget:
+        often = np.bincount(sequences.training_items()[0], minlength=len(rows) + 1)[1:]
+        where = {"budget": config.memory_budget, "folder": Path(run.folder), "device": device, "equal": shape.equal}
+        return load_budgeted(stores, kept, rows, run.settings.standardize, dtypes, often, **where), shape
     if not shape.equal:
         banks = [
-            torch.empty(
-                len(layers), len(rows), store.width, dtype=kept_type([stored], run.settings, device), device=device
-            )
-            for store, layers, stored in zip(stores, kept, types, strict=True)
+            torch.empty(len(layers), len(rows), store.width, dtype=dtype, device=device)
+            for store, layers, dtype in zip(stores, kept, dtypes, strict=True)
         ]
         fill_banks(banks, stores, kept, rows, run.settings.standardize)
         return UnequalHiddenSource(banks), shape
-    dtype = kept_type(types, run.settings, device)
-    bank_LMID = torch.empty(len(kept[0]), len(stores), len(rows), stores[0].width, dtype=dtype, device=device)
+    bank_LMID = torch.empty(len(kept[0]), len(stores), len(rows), stores[0].width, dtype=widest, device=device)
     fill_banks(bank_LMID.unbind(1), stores, kept, rows, run.settings.standardize)
     return HiddenSource(bank_LMID), shape
 

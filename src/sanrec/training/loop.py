@@ -4,8 +4,9 @@ Shapes: U users, S positions, n items, E recommender width.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from sanrec.training.machine import peak_memory
 from sanrec.training.precision import autocast
 from sanrec.training.sources import ItemSource
 
+T = TypeVar("T")
 USER_ROWS = 4096  # most users per forward pass of evaluation
 HISTORY_NUMBERS = 2**23  # most numbers of the histories in one, so that wide item vectors take no more memory
 
@@ -35,14 +37,25 @@ def training_loss(model: Recommender, source: ItemSource, batch: Batch, log_popu
     return debiased_loss(states_BSE, items_nE, batch, log_popularity[batch.items])
 
 
+def looking_ahead(work: Iterable[T], source: ItemSource, items_of: Callable[[T], Tensor]) -> Iterator[T]:
+    """The pieces of work in their order, each after the source was told what the one behind it will ask for."""
+    waiting: list[T] = []
+    for piece in work:
+        source.expect(items_of(piece))
+        waiting.append(piece)
+        if len(waiting) > 1:
+            yield waiting.pop(0)
+    yield from waiting
+
+
 @torch.inference_mode()
 def encode_items(model: Recommender, source: ItemSource, settings: Settings, device: torch.device) -> Tensor:
     """All item vectors [items + 1, E] in float32; row 0, the padding, is zero."""
     model.eval()
     rows = []
     with autocast(settings, device):
-        for start in range(1, source.items + 1, source.at_once):
-            wanted = torch.arange(start, min(start + source.at_once, source.items + 1), device=device)
+        groups = torch.arange(1, source.items + 1, device=device).split(source.at_once)
+        for wanted in looking_ahead(groups, source, lambda items: items):
             rows.append(model.item_encoder(source.gather(wanted)).float())
     vectors = torch.cat(rows)
     return functional.pad(vectors, (0, 0, 1, 0))
@@ -119,7 +132,8 @@ def train_epoch(
     model.train()
     steps = -(-len(sequences) // settings.batch_size)
     started, total = time.perf_counter(), torch.zeros((), device=device)
-    for batch in epoch_batches(sequences, settings.batch_size, seed, epoch):
+    batches = epoch_batches(sequences, settings.batch_size, seed, epoch)
+    for batch in looking_ahead(batches, source, lambda batch: batch.items):
         total += train_step(model, source, batch, log_popularity, optimizer, settings, device)
     mean_loss = total.item() / steps  # waits for the device, so that the time is the whole epoch's
     seconds = time.perf_counter() - started

@@ -22,15 +22,25 @@ class ItemSource(Protocol):
     at_once: int
     """Items per forward pass when all item vectors are wanted."""
 
+    def expect(self, items: Tensor) -> None:
+        """Be told which items [n] are asked for next but one, so that they can be fetched meanwhile."""
+
     def gather(self, items: Tensor) -> Any:
         """The encoder's input for `items` [n]."""
+
+
+class Source:
+    """What sources share: most have all at hand, and nothing to fetch beforehand."""
+
+    def expect(self, items: Tensor) -> None:
+        """See `ItemSource`."""
 
 
 CACHED_AT_ONCE = 1024
 SMALLEST_SPREAD = 1e-3  # what is left below it is the rounding of half precision
 
 
-class HiddenSource:
+class HiddenSource(Source):
     """Kept hidden states of all items at half precision, on the device: [L, M, I, D].
 
     Float16, or bfloat16 where the towers compute in it: the same numbers as if they were rounded at each step.
@@ -45,7 +55,7 @@ class HiddenSource:
         return self.bank.index_select(2, items - 1)
 
 
-class UnequalHiddenSource:
+class UnequalHiddenSource(Source):
     """The same for channels of unequal width or number of layers: one bank [L_m, I, D_m] each."""
 
     def __init__(self, banks: Sequence[Tensor]) -> None:
@@ -69,12 +79,22 @@ def standardized(states_ID: np.ndarray, used_I: np.ndarray) -> np.ndarray:
     large vector that all items share; what tells items apart is small beside it. Items without the medium stay zero,
     and a layer in which all items are alike (a first token's embedding) becomes zero.
     """
-    values = states_ID.astype(np.float32)
-    values[used_I] -= values[used_I].mean(0)
-    spread = values[used_I].std()
-    values[used_I] /= spread if spread > SMALLEST_SPREAD else np.inf
-    values[~used_I] = 0
-    return values.astype(states_ID.dtype)
+    return scaled(states_ID, used_I, *statistics(states_ID, used_I))
+
+
+def statistics(states_ID: np.ndarray, used_I: np.ndarray) -> tuple[np.ndarray, float]:
+    """One layer's mean over the items [D], and its spread around it, infinite where all items are alike."""
+    values = states_ID.astype(np.float32)[used_I]
+    mean = values.mean(0)
+    spread = float((values - mean).std())
+    return mean, spread if spread > SMALLEST_SPREAD else np.inf
+
+
+def scaled(states_nD: np.ndarray, used_n: np.ndarray, mean_D: np.ndarray, spread: float) -> np.ndarray:
+    """Some items of one layer [n, D] less its mean, by its spread; zero where they are not used."""
+    values = (states_nD.astype(np.float32) - mean_D) / np.float32(spread)
+    values[~used_n] = 0
+    return values.astype(states_nD.dtype)
 
 
 @dataclass(frozen=True)
@@ -105,7 +125,7 @@ class FrozenBackbone:
         return torch.cat(parts, 1).masked_fill(~self.used[places][:, None], 0)
 
 
-class UncachedSource:
+class UncachedSource(Source):
     """What `HiddenSource` gives, from frozen backbones that run anew in each step (the papers' uncached rows).
 
     The same numbers but for rounding: stored states went through float16 (one part in 2,048) after a pass in float32;
@@ -125,7 +145,7 @@ class UncachedSource:
         return torch.stack(states, 1).to(dtype) if self.equal else [x.to(dtype) for x in states]
 
 
-class FinalSource:
+class FinalSource(Source):
     """The pooled last state of each backbone, one [I, D] per channel."""
 
     def __init__(self, finals: Sequence[Tensor]) -> None:
@@ -137,7 +157,7 @@ class FinalSource:
         return [final.index_select(0, items - 1).float() for final in self.finals]
 
 
-class IdSource:
+class IdSource(Source):
     """Items by their number, for encoders that hold a vector of each; with the frozen features of a `FinalSource`."""
 
     def __init__(self, items: int, features: FinalSource | None = None) -> None:
@@ -149,7 +169,7 @@ class IdSource:
         return (items, self.features.gather(items)) if self.features else items
 
 
-class InputSource:
+class InputSource(Source):
     """Model-ready integers of all items, turned into each backbone's keyword arguments when asked for."""
 
     def __init__(self, items: int, readers: Sequence[Callable[[Tensor], ModelInput]], at_once: int) -> None:

@@ -18,12 +18,12 @@ from sanrec.data.split import Sequences
 from sanrec.models.registry import Shape
 from sanrec.training.loading import fill_banks, hidden_states, kept_of_towers, modalities_of, store_type
 from sanrec.training.precision import kept_type
-from sanrec.training.sources import CACHED_AT_ONCE, ItemSource, working_type
+from sanrec.training.sources import CACHED_AT_ONCE, ItemSource, Source, working_type
 
 CPU = torch.device("cpu")
 
 
-class StreamedSource:
+class StreamedSource(Source):
     """One bank [S_m, I, D_m] per channel, at half precision in the machine's memory, and which layers are kept."""
 
     def __init__(
