@@ -17,8 +17,9 @@ from transformers import (
     ViTModel,
 )
 
+from sanrec.backbones.pooling import pool_final
 from sanrec.errors import ConfigError
-from sanrec.models.tuning import FinalReadOut, TunedBackbones, add_houlsby, add_lora, train_biases
+from sanrec.models.tuning import FinalReadOut, TunedBackbones, add_houlsby, add_lora, final_states, train_biases
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
@@ -125,3 +126,32 @@ def test_frozen_read_out_takes_unequal_widths():
     read_out = FinalReadOut([4, 6], 3)
     vectors = read_out([torch.ones(5, 4), torch.ones(5, 6)])
     assert vectors.shape == (5, 3)
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean", "last"])
+def test_texts_in_groups_of_like_length_are_the_texts_together(pooling, monkeypatch):
+    monkeypatch.setattr("sanrec.models.tuning.GROUP", 3)
+    model, _ = backbone("bert")
+    model.eval()
+    lengths = torch.tensor([4, 9, 1, 6, 9, 2, 3, 5])
+    attention = (torch.arange(9) < lengths[:, None]).long()
+    ids = torch.randint(1, 30, (8, 9), generator=torch.Generator().manual_seed(2))
+    read = []
+
+    def note(_, args, kwargs):
+        read.append(tuple(kwargs["input_ids"].shape))
+
+    model.register_forward_pre_hook(note, with_kwargs=True)
+    found = final_states(model, {"input_ids": ids, "attention_mask": attention}, attention, pooling)
+    assert read == [(3, 3), (3, 6), (2, 9)]  # of lengths 1, 2, 3; 4, 5, 6; 9, 9
+    whole = model(input_ids=ids, attention_mask=attention).last_hidden_state
+    torch.testing.assert_close(found, pool_final(whole, attention, pooling))
+
+
+def test_few_texts_are_one_group():
+    model, _ = backbone("bert")
+    model.eval()
+    ids = torch.tensor([[1, 5, 7, 2], [1, 9, 2, 0]])
+    mask = (ids > 0).long()
+    found = final_states(model, {"input_ids": ids, "attention_mask": mask}, mask, "first")
+    assert torch.equal(found, model(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0])

@@ -116,3 +116,26 @@ def test_standardized_states_need_the_store(shop):
 def test_methods_without_stored_states_have_no_such_setting(shop):
     with pytest.raises(ConfigError, match="unknown setting 'cached'"):
         artifacts.run(shop.config, "shop", "full", "TI", {"cached": False})
+
+
+def test_activation_checkpointing_changes_no_number(shop):
+    """Dropout included: what it left out is left out again when states are computed anew."""
+    run = artifacts.run(shop.config, "shop", "full", "T", {"max_epochs": 1, "batch_size": 4})
+    sequences = load_sequences(artifacts.interactions("shop"))
+    losses, kept = [], []
+    for again in (False, True):
+        config = shop.config.model_copy(update={"activation_checkpointing": again})
+        source, model = untrained(config, run, sequences, CPU)
+        model.train()
+        batch = next(epoch_batches(training_windows(sequences), 4, 0, 1))
+        log_p = torch.from_numpy(log_popularity(sequences))
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t):
+            torch.manual_seed(3)
+            loss = training_loss(model, source, batch, log_p)
+        loss.backward()
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        losses.append([loss.detach(), *gradients])
+        kept.append(sum(sizes))
+    assert all(torch.equal(*pair) for pair in zip(*losses, strict=True))
+    assert kept[1] < kept[0]

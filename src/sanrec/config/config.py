@@ -33,6 +33,9 @@ class Config(Frozen):
     memory_budget: Annotated[ByteSize, WithJsonSchema({"type": ["string", "integer"]})] | None = None
     """Most memory for a run's hidden states, as 8GB. Where they need more, the items met most often stay in memory and
     the others are read from a file in the run's folder while it trains; numbers do not change. By default all."""
+    activation_checkpointing: bool = False
+    """Whether backbones that are tuned forget their inner states and compute them again in the backward pass: a third
+    slower, in a fraction of the memory; numbers do not change."""
     timing: Timing = Timing()
     """How times and memory are measured."""
     tuning: Tuning = Tuning()

@@ -22,6 +22,7 @@ from sanrec.models.fusion import ConcatFusion
 HOULSBY_PLACES = re.compile(
     r"\.(attention\.output\.dense|(?<!attention\.)output\.dense|(attention|self_attn)\.o_proj|mlp\.(fc2|down_proj))$"
 )
+GROUP = 128  # texts that are padded together, to the longest of them
 LORA_TARGETS = ["query", "value", "q_proj", "v_proj"]
 
 
@@ -55,7 +56,7 @@ class TunedBackbones(nn.Module):
     def forward(self, inputs: Sequence[ModelInput]) -> Tensor:
         """Per backbone its forward pass' keyword arguments and real tokens, n items each, to item vectors [n, E]."""
         finals = [
-            pool_final(backbone(**kwargs).last_hidden_state, mask, pooling)
+            final_states(backbone, kwargs, mask, pooling)
             for backbone, (kwargs, mask), pooling in zip(self.backbones, inputs, self.poolings, strict=True)
         ]
         return self.read_out(finals)
@@ -63,6 +64,26 @@ class TunedBackbones(nn.Module):
     def slow_parameters(self, modalities: tuple[str, ...]) -> list[nn.Parameter]:
         """All that trains inside the backbones."""
         return [p for p in self.backbones.parameters() if p.requires_grad]
+
+
+def final_states(backbone: nn.Module, kwargs: dict[str, Tensor], mask: Tensor | None, pooling: str) -> Tensor:
+    """The pooled last state [n, D] of n items; texts go through in groups of like length, so that little is padding.
+
+    Their tokens stand on the left. Padding is seen by no state, so that groups change the last bits alone.
+    """
+    attention = kwargs.get("attention_mask")
+    if attention is None or len(attention) <= GROUP:
+        return pool_final(backbone(**kwargs).last_hidden_state, mask, pooling)
+    lengths = attention.sum(1)
+    order = lengths.argsort(stable=True)
+    groups = order.split(GROUP)
+    longest = lengths[torch.stack([group[-1] for group in groups])].tolist()  # the device is waited for once
+    finals = []
+    for group, length in zip(groups, longest, strict=True):
+        some = {name: values[group, :length] for name, values in kwargs.items()}
+        real = None if mask is None else mask[group, :length]
+        finals.append(pool_final(backbone(**some).last_hidden_state, real, pooling))
+    return torch.cat(finals)[order.argsort()]
 
 
 class Adapted(nn.Module):

@@ -163,7 +163,10 @@ def _inputs_and_backbone(
     store = open_inputs(artifacts.inputs(*names), expected_input_settings(config, *names))
     record, tuned = config.backbones[source.backbone], METHODS[run.model].reads == "inputs"
     frozen = () if tuned else (record.dtype, record.device_map)
-    return store, load_backbone(artifacts.checkpoint(source.backbone), device, *frozen)
+    backbone = load_backbone(artifacts.checkpoint(source.backbone), device, *frozen)
+    if tuned and config.activation_checkpointing:
+        backbone.gradient_checkpointing_enable({"use_reentrant": False})
+    return store, backbone
 
 
 def _load_inputs(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
