@@ -1,0 +1,157 @@
+"""Training with hidden states larger than memory: what a budget costs.
+
+    python -m tests.benchmarks.memory_budget --items 200000 --folder DISK
+
+CROSSAN (TIVA), width 768, 7 kept layers, 512 users a step, made-up sequences; half-precision hidden states, written to
+a store in `--folder` and read from there. Contenders, each in a process of its own, in turn: all in memory; a budget of
+a quarter of what they need, page cache dropped before each repeat (that needs root; where it failed, that is said).
+Losses must be the same to the last bit. Shown are steps a second, and the most anonymous memory.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sanrec.backbones.store import USED, open_hidden
+from sanrec.backbones.writing import finish, hidden_plan, open_for_writing, unfinished, write_unit
+from sanrec.config import Settings
+from sanrec.data.split import log_popularity
+from sanrec.models.registry import Recommender, Shape
+from sanrec.progress import bar
+from sanrec.training.batches import epoch_batches
+from sanrec.training.budget import load_budgeted
+from sanrec.training.loading import fill_banks
+from sanrec.training.loop import adam, looking_ahead, train_step
+from sanrec.training.sequences import training_windows
+from sanrec.training.sources import HiddenSource
+from tests.benchmarks.synthetic import synthetic_sequences
+from tests.benchmarks.timing import add_common, clocked, machine_line, print_table, ratios, spread
+
+CHANNELS, KEPT, WIDTH, INNER, BATCH = 4, 7, 768, 512, 512
+CHUNK_ROWS = 2048
+CPU = torch.device("cpu")
+
+
+def make_stores(folder: Path, items: int) -> list[str]:
+    """One store of random states per channel, where it is not there yet."""
+    manifests = [str(folder / f"channel-{number}.json") for number in range(CHANNELS)]
+    plan = hidden_plan(KEPT, WIDTH, CHUNK_ROWS, "float16")
+    for number, manifest in enumerate(manifests):
+        if Path(manifest).is_file():
+            continue
+        made_by = {"settings": {"items": items, "channel": number}}
+        group, _ = open_for_writing(manifest, made_by, items, plan, CHUNK_ROWS)
+        rng = np.random.default_rng(number)
+        with bar(total=items, unit="item", desc=f"writing channel {number + 1} of {CHANNELS}") as shown:
+            for unit in unfinished(group):
+                states = rng.standard_normal((len(unit), KEPT, WIDTH), dtype=np.float32).astype(np.float16)
+                arrays = {"hidden": states, "final": states[:, -1]}
+                write_unit(group, unit, arrays, np.full(len(unit), USED, np.uint8))
+                shown.update(len(unit))
+        finish(manifest, "hidden")
+    return manifests
+
+
+def anonymous_memory() -> int:
+    """Bytes of this process that no file backs."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise SystemExit("/proc/self/status has no RssAnon here: this benchmark wants Linux")
+
+
+def drop_page_cache() -> bool:
+    """Whether the system let go of the files that it keeps in memory."""
+    os.sync()
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("3")
+    except OSError:
+        return False
+    return True
+
+
+def train(args: argparse.Namespace) -> None:
+    """One contender, in this process: prints what it took, as json."""
+    torch.set_num_threads(args.threads)
+    stores = [open_hidden(manifest) for manifest in make_stores(args.folder, args.items)]
+    sequences = synthetic_sequences(args.users, args.items)
+    rows, kept = sequences.item_rows[1:], [range(KEPT)] * CHANNELS
+    need = len(rows) * CHANNELS * KEPT * WIDTH * 2
+    drop_page_cache()
+    if args.contender == "budget":
+        often = np.bincount(sequences.training_items()[0], minlength=len(rows) + 1)[1:]
+        types, budget = [torch.float16] * CHANNELS, need // 4
+        source = load_budgeted(stores, kept, rows, False, types, often, budget, args.folder, CPU, equal=True)
+    else:
+        bank = torch.empty(KEPT, CHANNELS, len(rows), WIDTH, dtype=torch.float16)
+        fill_banks(bank.unbind(1), stores, kept, rows, False)
+        source = HiddenSource(bank)
+    settings = Settings(adapter_width=INNER, batch_size=BATCH, precision=args.precision, fusion="momef", top_k=3)
+    torch.manual_seed(0)
+    model = Recommender("crossan", Shape(("text", "image", "video", "audio"), (WIDTH,) * CHANNELS, KEPT), settings)
+    optimizer, log_p = adam(model.train(), settings), torch.from_numpy(log_popularity(sequences)).float()
+    dropped = drop_page_cache()
+    losses, seconds, most = [], [], 0
+    batches = list(epoch_batches(training_windows(sequences), BATCH, 0, 1))[: args.steps]
+
+    def step(batch) -> None:
+        losses.append(train_step(model, source, batch, log_p, optimizer, settings, CPU).item())
+
+    for batch in looking_ahead(batches, source, lambda batch: batch.items):
+        seconds.append(clocked(lambda batch=batch: step(batch)))
+        most = max(most, anonymous_memory())
+    print(json.dumps({"losses": losses, "seconds": seconds[1:], "anonymous": most, "dropped": dropped, "need": need}))
+
+
+def main() -> None:
+    """Race, compare, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_common(parser, repeats=3)
+    parser.add_argument("--items", type=int, default=200_000, help="items (200,000)")
+    parser.add_argument("--users", type=int, default=200_000, help="users (200,000)")
+    parser.add_argument("--steps", type=int, default=12, help="steps a repeat (12); the first is not counted")
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--folder", type=Path, required=True, help="where the stores are, or are made")
+    parser.add_argument("--contender", choices=("memory", "budget"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    if args.contender:
+        train(args)
+        return
+    make_stores(args.folder, args.items)
+    words = [
+        f"--{name}={getattr(args, name)}" for name in ("items", "users", "steps", "precision", "folder", "threads")
+    ]
+    found: dict[str, list[dict]] = {"memory": [], "budget": []}
+    for number in range(args.repeats):
+        for name, of in found.items():
+            command = [sys.executable, "-m", "tests.benchmarks.memory_budget", *words, f"--contender={name}"]
+            of.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1]))
+            print(f"  round {number + 1} of {args.repeats}: {name} {sum(of[-1]['seconds']):.1f} s", flush=True)
+    first = found["memory"][0]
+    if any(one["losses"] != first["losses"] for of in found.values() for one in of):
+        raise SystemExit("the losses differ")
+    print(f"{machine_line(args.threads)}; {args.items:,} items, {first['need'] / 1e9:.1f} GB of hidden states")
+    if not all(one["dropped"] for of in found.values() for one in of):
+        print("the page cache was not dropped: that needs root")
+    rates = {name: [len(one["seconds"]) / sum(one["seconds"]) for one in of] for name, of in found.items()}
+    rows = [
+        [
+            name,
+            spread(rates[name]),
+            ratios(rates[name], rates["memory"]),
+            f"{max(one['anonymous'] for one in of) / 1e9:.2f}",
+        ]
+        for name, of in found.items()
+    ]
+    print_table(["hidden states in", "steps a second", "of all in memory", "most anonymous memory, GB"], rows)
+
+
+if __name__ == "__main__":
+    main()
