@@ -1,4 +1,4 @@
-"""The command line: one subcommand per step, thin. `sanrec --help` imports neither torch nor pandas."""
+"""The command line: one subcommand per step, thin. `sanrec --help` imports neither torch nor the config's models."""
 
 import argparse
 import logging
@@ -9,14 +9,16 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sanrec import __version__
 from sanrec.commands import data, reporting, training
-from sanrec.config import Config
 from sanrec.errors import SanrecError
-from sanrec.load import load_config
 
-Step = Callable[[Config, argparse.Namespace], None]
+if TYPE_CHECKING:
+    from sanrec.config import Config
+
+Step = Callable[["Config", argparse.Namespace], None]
 
 COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "demo-world": (data.demo_world, ("corpus",)),
@@ -75,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand. Errors that the user can mend are printed without a traceback; the exit status is then 1."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    args = parser().parse_args(argv)
+    args = parser().parse_args(argv)  # --help ends here
+    from sanrec.load import load_config
+
     if args.command not in WITH_NETWORK:
         os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

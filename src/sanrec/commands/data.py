@@ -5,13 +5,15 @@ Heavy libraries are imported where a step needs them, so that `sanrec --help` is
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sanrec import artifacts
-from sanrec.config import Config
+if TYPE_CHECKING:
+    from sanrec.config import Config
 
 
-def demo_world(config: Config, args: argparse.Namespace) -> None:
+def demo_world(config: "Config", args: argparse.Namespace) -> None:
     """Make the demo's media and interactions, in the folder layout of MicroLens."""
+    from sanrec import artifacts
     from sanrec.config import validate
     from sanrec.demo.media import make_world
     from sanrec.demo.world import World
@@ -23,8 +25,9 @@ def demo_world(config: Config, args: argparse.Namespace) -> None:
     write_json(artifacts.raw(args.corpus), {"folder": corpus.folder, "source": "demo"})
 
 
-def demo_backbone(config: Config, args: argparse.Namespace) -> None:
+def demo_backbone(config: "Config", args: argparse.Namespace) -> None:
     """Train one of the demo's small backbones."""
+    from sanrec import artifacts
     from sanrec.demo.backbones import make_backbone
     from sanrec.media.download import write_checkpoint_manifest
 
@@ -34,8 +37,9 @@ def demo_backbone(config: Config, args: argparse.Namespace) -> None:
     write_checkpoint_manifest(manifest, folder, {"source": "demo"})
 
 
-def demo_captioner(config: Config, args: argparse.Namespace) -> None:
+def demo_captioner(config: "Config", args: argparse.Namespace) -> None:
     """Train the demo's captioner."""
+    from sanrec import artifacts
     from sanrec.demo.captioner import make_captioner
     from sanrec.media.download import write_checkpoint_manifest
 
@@ -45,30 +49,34 @@ def demo_captioner(config: Config, args: argparse.Namespace) -> None:
     write_checkpoint_manifest(manifest, folder, {"source": "demo"})
 
 
-def download(config: Config, args: argparse.Namespace) -> None:
+def download(config: "Config", args: argparse.Namespace) -> None:
     """Fetch a corpus' raw files, or check that they are where the config says."""
+    from sanrec import artifacts
     from sanrec.media.download import fetch_corpus
 
     fetch_corpus(config.find("corpus", args.corpus), artifacts.raw(args.corpus), args.corpus)
 
 
-def checkpoint(config: Config, args: argparse.Namespace) -> None:
+def checkpoint(config: "Config", args: argparse.Namespace) -> None:
     """Fetch the checkpoint of a backbone or captioner at its pinned revision, or check the local folder of it."""
+    from sanrec import artifacts
     from sanrec.media.download import fetch_checkpoint
 
     manifest = artifacts.checkpoint(args.backbone)
     fetch_checkpoint(config.find_checkpoint(args.backbone), args.backbone, manifest)
 
 
-def prepare_corpus(config: Config, args: argparse.Namespace) -> None:
+def prepare_corpus(config: "Config", args: argparse.Namespace) -> None:
     """Read a corpus' titles and look up its media."""
+    from sanrec import artifacts
     from sanrec.data import prepare
 
     prepare.prepare_corpus(config, args.corpus, artifacts.items(args.corpus))
 
 
-def prepare_dataset(config: Config, args: argparse.Namespace) -> None:
+def prepare_dataset(config: "Config", args: argparse.Namespace) -> None:
     """Read a data set's interactions, cut and split them, and count them."""
+    from sanrec import artifacts
     from sanrec.data import prepare
 
     items = artifacts.items(config.find("dataset", args.dataset).corpus)
@@ -76,15 +84,16 @@ def prepare_dataset(config: Config, args: argparse.Namespace) -> None:
     prepare.prepare_dataset(config, args.dataset, items, *outputs)
 
 
-def caption(config: Config, args: argparse.Namespace) -> None:
+def caption(config: "Config", args: argparse.Namespace) -> None:
     """Have a vision-language model put a corpus' covers or videos into words."""
     from sanrec.captions.caption import caption_corpus
 
     caption_corpus(config, args.corpus, args.medium)
 
 
-def extract(config: Config, args: argparse.Namespace) -> None:
+def extract(config: "Config", args: argparse.Namespace) -> None:
     """Run a backbone over a corpus' channel and store all its hidden states."""
+    from sanrec import artifacts
     from sanrec.backbones.extract import extract as run_extraction
 
     names = args.corpus, args.channel, args.backbone
@@ -92,8 +101,9 @@ def extract(config: Config, args: argparse.Namespace) -> None:
     run_extraction(config, *names, *needs, artifacts.hidden(*names), config.threads.extract, config.device)
 
 
-def inputs(config: Config, args: argparse.Namespace) -> None:
+def inputs(config: "Config", args: argparse.Namespace) -> None:
     """Decode a corpus' channel into a store of model-ready integers."""
+    from sanrec import artifacts
     from sanrec.backbones.inputs import build_input_store
 
     names = args.corpus, args.channel, args.backbone
@@ -101,8 +111,9 @@ def inputs(config: Config, args: argparse.Namespace) -> None:
     build_input_store(config, *names, *needs, artifacts.inputs(*names), config.threads.extract)
 
 
-def media_report(config: Config, args: argparse.Namespace) -> None:
+def media_report(config: "Config", args: argparse.Namespace) -> None:
     """List every item whose medium is missing or broken, over all channels."""
+    from sanrec import artifacts
     from sanrec.backbones.report import write_media_report
     from sanrec.snakefile import media_needs
 

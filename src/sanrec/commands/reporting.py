@@ -4,19 +4,20 @@ Heavy libraries are imported where a step needs them, so that `sanrec --help` is
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
-from sanrec import artifacts
-from sanrec.config import Config
+if TYPE_CHECKING:
+    from sanrec.config import Config
 
 
-def tuned(config: Config, args: argparse.Namespace) -> None:
+def tuned(config: "Config", args: argparse.Namespace) -> None:
     """Print the best values of every search on a data set, with lines for config.yaml, and write them as csv."""
     from sanrec.reporting.tuned import make_tuned
 
     print(make_tuned(config, args.dataset), end="")
 
 
-def table(config: Config, args: argparse.Namespace) -> None:
+def table(config: "Config", args: argparse.Namespace) -> None:
     """Make a table, as csv, md and html, from its runs or counts; a paper's, with the paper's figures beside."""
     from sanrec.reporting.specs import load_table
     from sanrec.reporting.tables import make_table
@@ -24,7 +25,7 @@ def table(config: Config, args: argparse.Namespace) -> None:
     make_table(config, load_table(args.spec), args.reference, args.output.removesuffix(".csv"))
 
 
-def figure(config: Config, args: argparse.Namespace) -> None:
+def figure(config: "Config", args: argparse.Namespace) -> None:
     """Draw a figure, as svg and png with its numbers as csv, from its runs."""
     from sanrec.reporting.figure_kinds import load_figure
     from sanrec.reporting.figures import make_figure
@@ -32,28 +33,29 @@ def figure(config: Config, args: argparse.Namespace) -> None:
     make_figure(config, load_figure(args.spec), args.output.removesuffix(".svg"))
 
 
-def schema(config: Config, args: argparse.Namespace) -> None:
+def schema(config: "Config", args: argparse.Namespace) -> None:
     """Print the JSON Schema of config.yaml."""
     from sanrec.schema import config_schema
 
     print(config_schema())
 
 
-def config_page(config: Config, args: argparse.Namespace) -> None:
+def config_page(config: "Config", args: argparse.Namespace) -> None:
     """Print the page of the documentation that explains every key."""
     from sanrec.schema import config_page as page
 
     print(page(), end="")
 
 
-def count(config: Config, args: argparse.Namespace) -> None:
+def count(config: "Config", args: argparse.Namespace) -> None:
     """Print the trainable parameters of runs by part; nothing need be made or downloaded before."""
+    from sanrec import artifacts
     from sanrec.training.count import describe_count
 
     print("\n".join(describe_count(config, artifacts.parse_run(config, path)) for path in args.runs))
 
 
-def count_backbones(config: Config, args: argparse.Namespace) -> None:
+def count_backbones(config: "Config", args: argparse.Namespace) -> None:
     """Count the parameters of backbones from their architecture or checkpoint, without their weights."""
     from sanrec.backbones.counting import write_counts
 
