@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sanrec.models.backward import AdapterFunction, CrossedAdapterFunction, Weights
+from sanrec.models.backward import AdapterFunction, Weights
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": functional.relu, "gelu": functional.gelu}
 ADAPTER_STD = 0.01  # of the weights at the start; biases are zero (published IISAN code)
@@ -58,13 +58,10 @@ class AdapterBlocks(nn.Module):
 
     def forward(self, x_KnD: Tensor) -> Tensor:
         """[K, n, D] to [K, n, D]."""
-        return AdapterFunction.apply(x_KnD, self.activation, *self._weights())
+        return AdapterFunction.apply(x_KnD, self.activation, *self.weights())
 
-    def crossed(self, x_KnD: Tensor, z_KnD: Tensor | None, a_KK: Tensor, own_K: Tensor) -> Tensor:
-        """The blocks on what CROSSAN's towers read, sum_k a_mk z_k + own_m x_m; `z` is None where it is zero."""
-        return CrossedAdapterFunction.apply(x_KnD, z_KnD, a_KK, own_K, self.activation, *self._weights())
-
-    def _weights(self) -> Weights:
+    def weights(self) -> Weights:
+        """Down and up, each with its bias."""
         return self.down.weight, self.down.bias, self.up.weight, self.up.bias
 
 

@@ -4,10 +4,12 @@ Here all channels have one width and one number of layers; `crossan_unequal` has
 Shapes: L kept layers, M channels, n items, D width of the backbones, H adapter width, E recommender width.
 """
 
+import torch
 from torch import Tensor, nn
 
 from sanrec.config import Settings
 from sanrec.models.blocks import AdapterBlocks, TowerHeads
+from sanrec.models.crossed import CrossedTowers, Workspace, scored_towers
 from sanrec.models.fusion import FUSIONS
 from sanrec.models.gates import CrossModalGates
 
@@ -22,16 +24,17 @@ class Crossan(nn.Module):
         self.adapters = nn.ModuleList(
             AdapterBlocks(channels, width, settings.adapter_width, settings.activation) for _ in range(layers)
         )
+        self.activation, self.workspace = settings.activation, Workspace()
         self.heads = TowerHeads(channels, width, e)
         self.fusion = FUSIONS[settings.fusion](channels, e, settings.top_k)
 
     def towers(self, hidden_LMnD: Tensor) -> Tensor:
         """The last adapters' outputs [M, n, D]."""
-        crossed, own = (gate.to(hidden_LMnD.device) for gate in self.gates.split())
-        z = None
-        for layer, adapters in enumerate(self.adapters):
-            z = adapters.crossed(hidden_LMnD[layer], z, crossed[layer], own[layer])
-        return z
+        gates = (gate.to(hidden_LMnD.device) for gate in self.gates.split())
+        weights = (weight for blocks in self.adapters for weight in blocks.weights())
+        if not torch.is_grad_enabled():
+            return scored_towers(self.activation, hidden_LMnD, *gates, *weights)
+        return CrossedTowers.apply(self.workspace, self.activation, hidden_LMnD, *gates, *weights)
 
     def forward(self, hidden_LMnD: Tensor) -> Tensor:
         """Hidden states of the kept layers [L, M, n, D] to item vectors [n, E]."""
