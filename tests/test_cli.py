@@ -1,6 +1,8 @@
 """The command line: exit status, log, and the hub switched off for all but the steps that fetch."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -72,3 +74,10 @@ def test_a_table_of_no_paper_is_asked_for_without_a_reference():
         ("spec", None, "out"),
         ("spec", "figures", "out"),
     ]
+
+
+def test_help_imports_no_library_that_takes_long():
+    """It is asked for often, and answers at once: the commands import what they need when they run."""
+    code = "import sys, sanrec.cli; sanrec.cli.parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not {"torch", "pandas", "numpy", "pydantic", "yaml"} & set(done.stdout.split())
