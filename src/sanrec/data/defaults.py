@@ -53,6 +53,10 @@ DEMO_HALF_EMBEDDED = {model: {"batch_size": 520} for model in TUNING}
 DEMO_PAIRS = {model: {"batch_size": 1024, "learning_rate": 5e-3} for model in PAIR_BATCHES}
 DEMO_HALF_PAIRS = {model: {"batch_size": 512, "learning_rate": 5e-3} for model in PAIR_BATCHES}
 
+# A vector per item, from nothing, needs more and larger steps than towers over states that tell items apart already: at
+# what suits those, 20 epochs of SASRec on ids of demo-half end at a third of what they reach so, on validation.
+DEMO_IDS = {model: {"batch_size": 64, "learning_rate": 5e-3} for model in MICROLENS_IDS}
+
 # Few users in batches of 256 would be too few steps to learn in; where backbones are read in each step, three again.
 DEMO_FEW_USERS = {"all": DEMO_SETTINGS["all"] | {"batch_size": 64}}
 DEMO_FEW_EMBEDDED = {model: {"batch_size": 300} for model in TUNING}
