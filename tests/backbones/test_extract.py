@@ -83,6 +83,18 @@ def test_states_are_those_of_transformers_with_its_own_processors(world, checkpo
     verify(tmp_path / "x.json")
 
 
+@pytest.mark.parametrize("kind", MISSING_ROWS)
+def test_states_in_bfloat16_are_near_those_in_float32(world, tmp_path, kind):
+    """Each kind's inputs are made in float32: they are rounded to the weights' type, as some models insist."""
+    record = world.config.backbones[kind].model_copy(update={"dtype": "bfloat16"})
+    half = world.config.model_copy(update={"backbones": {**world.config.backbones, kind: record}})
+    step.extract(*world.arguments(kind, tmp_path / "single.json"), device="cpu")
+    step.extract(*world.arguments(kind, tmp_path / "half.json", half), device="cpu")
+    single, rounded = (open_hidden(tmp_path / name).read_layers([0, 1, 2]) for name in ("single.json", "half.json"))
+    difference = np.linalg.norm(single.astype(np.float32) - rounded) / np.linalg.norm(single.astype(np.float32))
+    assert 0 < difference < 0.03
+
+
 def test_missing_items_are_listed_with_reasons_once_per_corpus(world, tmp_path):
     for kind in ("image", "video", "audio", "whisper"):
         step.extract(*world.arguments(kind, tmp_path / f"{kind}.json"), device="cpu")

@@ -198,7 +198,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_common(parser, repeats=3)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="what to extract from (all)")
+    parser.add_argument("--share", type=float, default=1.0, help="of the items that are made (1)")
     args = parser.parse_args()
+    for kind in COUNTS:
+        COUNTS[kind] = max(BATCH[kind], int(args.share * COUNTS[kind]))
     print(machine_line(args.threads))
     rows = []
     with tempfile.TemporaryDirectory(prefix="sanrec-benchmark-") as folder:

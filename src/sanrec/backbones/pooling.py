@@ -54,6 +54,11 @@ def pool_final(last_hidden_state: Tensor, mask: Tensor | None, how: str) -> Tens
     return pool(last_hidden_state, mask, how)
 
 
+def in_type_of(model: "PreTrainedModel", kwargs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A forward pass' arguments, pixels and sounds in the type of the model's weights: some models do not widen them."""
+    return {name: x.to(model.dtype) if x.is_floating_point() else x for name, x in kwargs.items()}
+
+
 def encode(
     model: "PreTrainedModel",
     kwargs: dict[str, Tensor],
@@ -65,7 +70,7 @@ def encode(
 
     L are the `layers` (0: embeddings), or all. Both come back in float32 on the device where the model ends.
     """
-    output = model(**kwargs, output_hidden_states=True)
+    output = model(**in_type_of(model, kwargs), output_hidden_states=True)
     final = pool_final(output.last_hidden_state, mask, how)
     chosen = range(len(output.hidden_states)) if layers is None else layers
     pooled = [pool(output.hidden_states[layer], mask, how).to(final.device) for layer in chosen]

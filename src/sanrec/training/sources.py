@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sanrec.backbones.conversion import ModelInput
-from sanrec.backbones.pooling import pool
+from sanrec.backbones.pooling import in_type_of, pool
 
 
 class ItemSource(Protocol):
@@ -119,7 +119,7 @@ class FrozenBackbone:
         parts = []
         for some in places.split(self.at_once):
             kwargs, mask = self.reader(some)
-            states = self.model(**kwargs, output_hidden_states=True).hidden_states
+            states = self.model(**in_type_of(self.model, kwargs), output_hidden_states=True).hidden_states
             pooled = [pool(states[layer], mask, self.pooling) for layer in self.kept]
             parts.append(torch.stack([one.to(places.device) for one in pooled]))  # a spread model's lie apart
         return torch.cat(parts, 1).masked_fill(~self.used[places][:, None], 0)
