@@ -12,7 +12,7 @@ items; the real sequences of MicroLens-50K, or without --pairs made-up ones of s
 
 First all contenders train the same steps from the same weights and without dropout: their losses must agree. Then an
 epoch is cut into `--repeats` parts, which the contenders take in turn: each trains the whole epoch once. `--steps` cuts
-the epoch short. At the end each contender trains some steps in a process of its own, for its peak memory.
+the epoch short. Before all that each contender trains some steps in a process of its own, for its peak memory.
 """
 
 import argparse
@@ -204,6 +204,7 @@ def peak_of(name: str, args: argparse.Namespace) -> float:
 
 def compare(args: argparse.Namespace) -> None:
     """Check, race, and print the tables."""
+    peaks = {name: peak_of(name, args) for name in CONTENDERS}  # first, while this process holds nothing
     folder = Path(tempfile.mkdtemp(prefix="sanrec-benchmark-"))
     try:
         data = make_data(args, folder)
@@ -223,13 +224,12 @@ def compare(args: argparse.Namespace) -> None:
         }
     finally:
         shutil.rmtree(folder)
-    del data, trainers, work
     bank_bytes = LAYERS * len(MODALITIES) * ITEMS * WIDTH * 2
     rows = []
     for name in CONTENDERS:
         rate = rates[torch.bfloat16 if "bfloat16" in name else torch.float32]
         share = f"{needed / rate / sum(taken[name]):.0%}" if name.startswith("ours") else ""
-        memory = peak_of(name, args)
+        memory = peaks[name]
         rows.append(
             [
                 name,
