@@ -55,7 +55,7 @@ def pool_final(last_hidden_state: Tensor, mask: Tensor | None, how: str) -> Tens
 
 
 def in_type_of(model: "PreTrainedModel", kwargs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A forward pass' arguments, pixels and sounds in the type of the model's weights: some models do not widen them."""
+    """A forward pass' arguments, pixels and sounds in the type of the model's weights: some models insist on it."""
     return {name: x.to(model.dtype) if x.is_floating_point() else x for name, x in kwargs.items()}
 
 
