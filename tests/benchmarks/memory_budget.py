@@ -25,7 +25,7 @@ from sanrec.data.split import log_popularity
 from sanrec.models.registry import Recommender, Shape
 from sanrec.progress import bar
 from sanrec.training.batches import epoch_batches
-from sanrec.training.budget import load_budgeted
+from sanrec.training.budget import Packed, load_budgeted
 from sanrec.training.loading import fill_banks
 from sanrec.training.loop import adam, looking_ahead, train_step
 from sanrec.training.sequences import training_windows
@@ -86,8 +86,8 @@ def train(args: argparse.Namespace) -> None:
     drop_page_cache()
     if args.contender == "budget":
         often = np.bincount(sequences.training_items()[0], minlength=len(rows) + 1)[1:]
-        types, budget = [torch.float16] * CHANNELS, need // 4
-        source = load_budgeted(stores, kept, rows, False, types, often, budget, args.folder, CPU, equal=True)
+        packed = Packed(stores, kept, rows, [torch.float16] * CHANNELS, standardize=False)
+        source = load_budgeted(packed, often, need // 4, args.folder, CPU, equal=True)
     else:
         bank = torch.empty(KEPT, CHANNELS, len(rows), WIDTH, dtype=torch.float16)
         fill_banks(bank.unbind(1), stores, kept, rows, False)

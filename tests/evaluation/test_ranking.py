@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sanrec.errors import SanrecError
+from sanrec.evaluation import ranking
 from sanrec.evaluation.ranking import rank_targets
 
 
@@ -160,3 +161,15 @@ def test_inputs_are_left_as_they_were():
     assert torch.equal(vectors, before)
     assert not ranks.requires_grad
     assert ranks[3] == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_many_ties_are_counted_whatever_the_scores_are_made_of(dtype, monkeypatch):
+    """Half precision has no whole numbers beyond 256 or 2,048; float32 none beyond 2^24, so columns come in pieces."""
+    monkeypatch.setattr(ranking, "EXACT_COUNT", 1000)
+    items, ones = 3001, torch.arange(3)
+    ranks = ranking.rank_scored(
+        lambda first, last: torch.zeros(last - first, items, dtype=dtype), items, (ones, torch.tensor([7, 9])),
+        (torch.tensor([0, 1, 1]), torch.tensor([3])),
+    )  # fmt: skip
+    assert ranks.tolist() == [items - 1, items]

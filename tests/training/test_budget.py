@@ -1,5 +1,6 @@
 """Hidden states that exceed `memory_budget`: the same numbers, from memory and from a file."""
 
+import errno
 import os
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from sanrec import artifacts
 from sanrec.config import Config
 from sanrec.data.interactions import load_sequences
+from sanrec.errors import SanrecError
 from sanrec.files import read_json
 from sanrec.training.budget import RESIDENT_SHARE, BudgetedSource
 from sanrec.training.loading import load_source
@@ -65,7 +67,7 @@ def test_the_file_has_no_name(shop):
     _, budgeted = both(shop, 1000, blocks=2)
     run = artifacts.run(shop.config, "shop", "crossan", "TI", {"blocks": 2})
     assert os.fstat(budgeted.file).st_size > 0
-    assert not list(shop.folder.joinpath(run.folder).glob("*"))
+    assert not shop.folder.joinpath(run.folder).exists()
     descriptor = budgeted.file
     del budgeted
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -76,8 +78,30 @@ def test_a_file_that_ends_early_is_no_source_of_zeros(shop):
     _, budgeted = both(shop, 1000, blocks=2)
     lacking = torch.from_numpy(np.flatnonzero(budgeted.places < 0) + 1)
     os.truncate(f"/proc/self/fd/{budgeted.file}", 10)
-    with pytest.raises(OSError, match="ends early"):
+    with pytest.raises(SanrecError, match="ends early"):
         budgeted.gather(lacking)
+
+
+def test_a_source_let_go_of_while_it_reads_leaves_its_file(shop):
+    """As when an epoch breaks off: the next batch is always being read then."""
+    for _ in range(5):
+        _, budgeted = both(shop, 1000, blocks=2)
+        descriptor = budgeted.file
+        for _ in range(3):
+            budgeted.expect(torch.arange(1, 25).roll(_))
+        assert len(budgeted._ahead) == 2  # what will never be asked for is forgotten
+        del budgeted
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+
+def test_a_full_disk_says_how_much_is_needed(shop, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sanrec.training.budget.tempfile.TemporaryFile", full)
+    with pytest.raises(SanrecError, match=r"GB there while a run trains.*No space left on device.*memory_budget"):
+        list(both(shop, 1000, blocks=2))
 
 
 def test_a_run_within_a_budget_ends_with_the_same_weights(shop):
@@ -96,5 +120,6 @@ def test_a_run_within_a_budget_ends_with_the_same_weights(shop):
 
 def test_a_budget_is_written_with_its_unit():
     assert Config(memory_budget="8GB").memory_budget == 8 * 10**9
-    with pytest.raises(ValidationError, match="memory_budget"):
-        Config(memory_budget="much")
+    for wrong in ("much", 0):
+        with pytest.raises(ValidationError, match="memory_budget"):
+            Config(memory_budget=wrong)

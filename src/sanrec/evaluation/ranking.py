@@ -98,6 +98,8 @@ def rank_scored(
     for first in range(0, users, chunk):
         last = min(first + chunk, users)
         scores = score(first, last)
+        if scores.dtype.itemsize < 4:
+            scores = scores.float()  # whole numbers are counted in the scores' own type
         if scores.shape != (last - first, items):
             raise ValueError(f"scores of {last - first} users for {items} items cannot be {tuple(scores.shape)}")
         _check_finite(scores, first)

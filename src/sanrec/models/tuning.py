@@ -69,7 +69,8 @@ class TunedBackbones(nn.Module):
 def final_states(backbone: nn.Module, kwargs: dict[str, Tensor], mask: Tensor | None, pooling: str) -> Tensor:
     """The pooled last state [n, D] of n items; texts go through in groups of like length, so that little is padding.
 
-    Their tokens stand on the left. Padding is seen by no state, so that groups change the last bits alone.
+    Their tokens stand on the left. Padding is seen by no state, so that groups change the last bits alone, and in
+    training which states dropout leaves out.
     """
     attention = kwargs.get("attention_mask")
     if attention is None or len(attention) <= GROUP:

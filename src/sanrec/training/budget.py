@@ -9,8 +9,10 @@ item: channel after channel, layer after layer.
 
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +22,15 @@ import torch
 from torch import Tensor
 
 from sanrec.backbones.store import USED
+from sanrec.errors import SanrecError
 from sanrec.progress import bar
 from sanrec.training.sources import CACHED_AT_ONCE, Source, scaled, statistics, working_type
 
 if TYPE_CHECKING:
     from sanrec.backbones.store import HiddenStates
 
-RESIDENT_SHARE = 0.75  # of the budget; the rest is for what is read ahead
+RESIDENT_SHARE = 0.75  # of the budget; the rest is left for what is read ahead
+BATCHES_AHEAD = 2  # that wait to be asked for; older ones never will be
 BLOCK = 1024  # items that are packed at once
 READERS = 4  # threads that wait for the disk
 
@@ -65,15 +69,14 @@ class BudgetedSource(Source):
         self.items, self.at_once = len(places_I), CACHED_AT_ONCE
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="hidden states")
         self._ahead: dict[bytes, tuple[Tensor, list[Future[None]]]] = {}
-
-    def __del__(self) -> None:
-        self._readers.shutdown(cancel_futures=True)
-        os.close(self.file)
+        weakref.finalize(self, _release, self._readers, file)  # also where it is let go of in the middle of a step
 
     def expect(self, items: Tensor) -> None:
         """Begin to read what of these items [n] is not resident."""
         wanted = items.cpu().numpy()
         self._ahead[wanted.tobytes()] = self._begin(wanted)
+        while len(self._ahead) > BATCHES_AHEAD:
+            self._ahead.pop(next(iter(self._ahead)))
 
     def gather(self, items: Tensor) -> Tensor | list[Tensor]:
         """[L, M, n, D] as `HiddenSource` gives it, or where channels are not equal one [L_m, n, D_m] each."""
@@ -99,74 +102,101 @@ class BudgetedSource(Source):
         out_kN = torch.empty(len(lacking), self.layout.numbers, dtype=self.layout.dtype)
         target = out_kN.view(torch.uint8).numpy()
         parts = np.array_split(np.arange(len(lacking)), READERS)
-        return out_kN, [self._readers.submit(self._read, lacking, target, part) for part in parts if len(part)]
+        work = (self.file, self.layout.item_bytes, lacking, target)
+        return out_kN, [self._readers.submit(_read, *work, part) for part in parts if len(part)]
 
-    def _read(self, places: np.ndarray, target: np.ndarray, part: np.ndarray) -> None:
-        size = self.layout.item_bytes
-        for row in part:
-            read = os.pread(self.file, size, int(places[row]) * size)
-            if len(read) != size:
-                raise OSError("the file of hidden states that exceed 'memory_budget' ends early: was the disk full?")
-            target[row] = np.frombuffer(read, np.uint8)
+
+def _read(file: int, size: int, places: np.ndarray, target: np.ndarray, part: np.ndarray) -> None:
+    """Read some items into their rows of `target` [k, bytes]. Raises SanrecError where the file ends early."""
+    for row in part:
+        read = os.pread(file, size, int(places[row]) * size)
+        if len(read) != size:
+            raise SanrecError(
+                "the file of the hidden states that exceed 'memory_budget' ends early: was the disk full?"
+            )
+        target[row] = np.frombuffer(read, np.uint8)
+
+
+def _release(readers: ThreadPoolExecutor, file: int) -> None:
+    """Let go of the file, and with it of its space on the disk, when nothing is being read any more."""
+    readers.shutdown(cancel_futures=True)
+    os.close(file)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What is to be packed: each channel's store, its kept layers and its type in memory, and which rows of them."""
+
+    stores: Sequence["HiddenStates"]
+    kept: Sequence[Sequence[int]]
+    rows: np.ndarray
+    dtypes: Sequence[torch.dtype]
+    standardize: bool
+
+    @property
+    def layout(self) -> Layout:
+        """How an item's numbers lie; of several types the widest for all."""
+        shapes = tuple((len(layers), store.width) for store, layers in zip(self.stores, self.kept, strict=True))
+        return Layout(shapes, self.dtypes[0] if len(set(self.dtypes)) == 1 else torch.float32)
+
+    def blocks(self) -> Iterator[tuple[int, Tensor]]:
+        """Blocks of items, in order: the first one's place, and their numbers [n, N]."""
+        pairs = list(zip(self.stores, self.kept, strict=True))
+        scales = [_scales(store, layers, self.rows) if self.standardize else None for store, layers in pairs]
+        dtype = self.layout.dtype
+        with bar(total=len(self.rows), unit="item", desc="hidden states to disk") as shown:
+            for start in range(0, len(self.rows), BLOCK):
+                some = self.rows[start : start + BLOCK]
+                parts = []
+                for (store, layers), scale in zip(pairs, scales, strict=True):
+                    states_nLD = store.read_layers(layers, some)
+                    used = store.read_valid(some) == USED
+                    for place, of_layer in enumerate(scale or ()):
+                        states_nLD[:, place] = scaled(states_nLD[:, place], used, *of_layer)
+                    parts.append(torch.from_numpy(states_nLD).flatten(1).to(dtype))
+                yield start, torch.cat(parts, 1)
+                shown.update(len(some))
 
 
 def load_budgeted(
-    stores: Sequence["HiddenStates"],
-    kept: Sequence[Sequence[int]],
-    rows: np.ndarray,
-    standardize: bool,
-    dtypes: Sequence[torch.dtype],
-    often_I: np.ndarray,
-    budget: int,
-    folder: Path,
-    device: torch.device,
-    equal: bool,
+    packed: Packed, often_I: np.ndarray, budget: int, folder: Path, device: torch.device, equal: bool
 ) -> BudgetedSource:
-    """Keep the items that are met most often within `budget` bytes, and pack the others into a file below `folder`.
+    """Keep the items that are met most often within `budget` bytes, and pack the others into a file in `folder`.
 
-    `often` says how often each item of `rows` is met; items of equal frequency are taken in their order. The file has
-    no name, so that it is gone when the process ends, however that happens. Raises OSError where the disk is full.
+    `often` says how often each item is met; of equal frequency the first are taken. The file has no name, so that it is
+    gone when the process ends, however that happens. Raises SanrecError where it cannot be written.
     """
-    shapes = tuple((len(layers), store.width) for store, layers in zip(stores, kept, strict=True))
-    layout = Layout(shapes, dtypes[0] if len(set(dtypes)) == 1 else torch.float32)
-    count = min(len(rows), int(budget * RESIDENT_SHARE) // layout.item_bytes)
-    places = np.empty(len(rows), dtype=np.int64)
+    layout, items = packed.layout, len(packed.rows)
+    count = min(items, int(budget * RESIDENT_SHARE) // layout.item_bytes)
+    places = np.empty(items, dtype=np.int64)
     first = np.sort(np.argsort(-often_I, kind="stable")[:count])
-    rest = np.setdiff1d(np.arange(len(rows)), first)
+    rest = np.setdiff1d(np.arange(items), first)
     places[first], places[rest] = np.arange(len(first)), ~np.arange(len(rest))
     resident_RN = torch.empty(count, layout.numbers, dtype=layout.dtype, device=device)
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder, prefix=".hidden-states-") as file:
-        for start, flat_nN in _packed(stores, kept, rows, standardize, layout):
-            here = torch.from_numpy(places[start : start + len(flat_nN)] >= 0)
-            taken = torch.from_numpy(places[start : start + len(flat_nN)][here.numpy()])
-            resident_RN[taken.to(device)] = flat_nN[here].to(device)
-            file.write(flat_nN[~here].view(torch.uint8).numpy())
-        file.flush()
-        descriptor = os.dup(file.fileno())
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=".hidden-states-") as file:
+            for start, flat_nN in packed.blocks():
+                here = torch.from_numpy(places[start : start + len(flat_nN)] >= 0)
+                taken = torch.from_numpy(places[start : start + len(flat_nN)][here.numpy()])
+                resident_RN[taken.to(device)] = flat_nN[here].to(device)
+                file.write(flat_nN[~here].view(torch.uint8).numpy())
+            file.flush()
+            descriptor = os.dup(file.fileno())
+    except OSError as error:
+        need = len(rest) * layout.item_bytes / 1e9
+        raise SanrecError(
+            f"{folder}: the hidden states beyond 'memory_budget' need {need:.1f} GB there while a run trains, and "
+            f"cannot be written ({error.strerror}). Make room, or give a larger memory_budget"
+        ) from error
+    finally:
+        if new:  # a measurement leaves no folder of a run behind
+            with suppress(OSError):
+                folder.rmdir()
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
     return BudgetedSource(layout, resident_RN, places, descriptor, equal)
-
-
-def _packed(
-    stores: Sequence["HiddenStates"], kept: Sequence[Sequence[int]], rows: np.ndarray, standardize: bool, layout: Layout
-) -> Iterator[tuple[int, Tensor]]:
-    """Blocks of items, in order: the first one's place, and their numbers [n, N]."""
-    scales = [_scales(store, layers, rows) if standardize else None for store, layers in zip(stores, kept, strict=True)]
-    with bar(total=len(rows), unit="item", desc="hidden states to disk") as shown:
-        for start in range(0, len(rows), BLOCK):
-            some = rows[start : start + BLOCK]
-            parts = []
-            for store, layers, scale in zip(stores, kept, scales, strict=True):
-                states_nLD = store.read_layers(layers, some)
-                if scale is not None:
-                    used = store.read_valid(some) == USED
-                    for place, of_layer in enumerate(scale):
-                        states_nLD[:, place] = scaled(states_nLD[:, place], used, *of_layer)
-                parts.append(torch.from_numpy(states_nLD).flatten(1).to(layout.dtype))
-            yield start, torch.cat(parts, 1)
-            shown.update(len(some))
 
 
 def _scales(store: "HiddenStates", layers: Sequence[int], rows: np.ndarray) -> list[tuple[np.ndarray, float]]:

@@ -5,7 +5,7 @@ Shapes: M channels, I items, D_m width of channel m's backbone.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -52,7 +52,9 @@ def measure_information(config: Config, run: Run) -> dict[str, Any]:
     fingerprint, weights = own_weights(config, run)
     device = chosen_device(config.device)
     sequences = load_sequences(artifacts.interactions(run.dataset))
-    source, model = untrained(config, run, sequences, device)
+    # hidden states as they are stored, whatever the run's towers rounded them to
+    exact = replace(run, settings=run.settings.model_copy(update={"precision": "float32"}))
+    source, model = untrained(config, exact, sequences, device)
     load_weights(model, weights)
     towers = last_outputs(model, source, device)[: len(run.inputs)]
     if not all(np.isfinite(tower_ID).all() for tower_ID in towers):

@@ -13,10 +13,11 @@ from sanrec.artifacts import Input, Run
 from sanrec.backbones.store import USED
 from sanrec.config import CHANNELS, Config
 from sanrec.data.split import Sequences
+from sanrec.errors import ConfigError
 from sanrec.methods import METHODS
 from sanrec.models.layerdrop import tower_layers
 from sanrec.models.registry import Shape
-from sanrec.training.budget import load_budgeted
+from sanrec.training.budget import Packed, load_budgeted
 from sanrec.training.precision import kept_type
 from sanrec.training.sources import (
     FinalSource,
@@ -90,8 +91,8 @@ def _load_hidden(config: Config, run: Run, sequences: Sequences, device: torch.d
     )
     if config.memory_budget is not None and item_bytes * len(rows) > config.memory_budget:
         often = np.bincount(sequences.training_items()[0], minlength=len(rows) + 1)[1:]
-        where = {"budget": config.memory_budget, "folder": Path(run.folder), "device": device, "equal": shape.equal}
-        return load_budgeted(stores, kept, rows, run.settings.standardize, dtypes, often, **where), shape
+        packed = Packed(stores, kept, rows, dtypes, run.settings.standardize)
+        return load_budgeted(packed, often, config.memory_budget, Path(run.folder), device, shape.equal), shape
     if not shape.equal:
         banks = [
             torch.empty(len(layers), len(rows), store.width, dtype=dtype, device=device)
@@ -165,6 +166,11 @@ def _inputs_and_backbone(
     frozen = () if tuned else (record.dtype, record.device_map)
     backbone = load_backbone(artifacts.checkpoint(source.backbone), device, *frozen)
     if tuned and config.activation_checkpointing:
+        if not backbone.supports_gradient_checkpointing:
+            raise ConfigError(
+                f"config key 'activation_checkpointing' is true, but backbone '{source.backbone}' "
+                f"({type(backbone).__name__}) cannot forget its inner states: set it to false"
+            )
         backbone.gradient_checkpointing_enable({"use_reentrant": False})
     return store, backbone
 

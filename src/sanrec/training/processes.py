@@ -13,7 +13,11 @@ from sanrec.files import write_text
 
 
 def in_own_process(config: Config, words: Sequence[str]) -> int:
-    """Run a subcommand of sanrec, with this very config, in another process; its exit status. It shares the log."""
+    """Run a subcommand of sanrec, with this very config, in another process; its exit status. It shares the log.
+
+    Without what spares memory at the price of time: figures are measured as the papers' methods are, all in memory.
+    """
+    config = config.model_copy(update={"memory_budget": None, "activation_checkpointing": False})
     with tempfile.TemporaryDirectory(prefix="sanrec-measure-") as folder:
         settings = Path(folder, "config.yaml")
         write_text(settings, config.model_dump_json())  # JSON is yaml
