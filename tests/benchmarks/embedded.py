@@ -23,7 +23,7 @@ from sanrec.training.batches import make_batch
 from sanrec.training.loop import adam, train_step
 from sanrec.training.sequences import training_windows
 from sanrec.training.sources import InputSource
-from tests.benchmarks.rivals.crossan import plain_loss
+from tests.benchmarks.rivals.crossan import plain_loss, take_step
 from tests.benchmarks.synthetic import synthetic_sequences
 from tests.benchmarks.timing import add_common, in_turn, machine_line, print_table, ratios, spread
 
@@ -98,11 +98,7 @@ def plain(method: str, log_p: torch.Tensor) -> Trainer:
             items = read_out([text.last_hidden_state[:, 0], image.last_hidden_state[:, 0]])
             vectors = items.view(*sequences.shape, -1)[:, :-1]
             states = model.encode_users(vectors, sequences[:, :-1] > 0)
-            loss = plain_loss(states, items, sequences, log_p)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+            losses.append(take_step(optimizer, plain_loss(states, items, sequences, log_p)))
         return losses
 
     return train

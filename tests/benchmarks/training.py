@@ -35,7 +35,7 @@ from sanrec.training.loop import adam, train_step
 from sanrec.training.machine import peak_memory
 from sanrec.training.sequences import training_windows
 from sanrec.training.sources import HiddenSource
-from tests.benchmarks.rivals.crossan import PlainCrossan, looped_loss, plain_loss
+from tests.benchmarks.rivals.crossan import PlainCrossan, looped_loss, plain_loss, take_step
 from tests.benchmarks.rivals.item_files import loader, write_files
 from tests.benchmarks.synthetic import real_sequences, synthetic_sequences
 from tests.benchmarks.timing import add_common, in_turn, machine_line, matrix_rate, print_table, ratios, spread
@@ -120,11 +120,7 @@ def rival(data: Data, dropout: float, from_files: bool) -> Trainer:
         losses = []
         for hidden, sequences in batches(windows):
             states, items = model(hidden.reshape(-1, *_item_shape(data)).float(), sequences)
-            loss = loss_of(states, items, sequences, data.log_popularity)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+            losses.append(take_step(optimizer, loss_of(states, items, sequences, data.log_popularity)))
         return losses
 
     return train

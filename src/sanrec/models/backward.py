@@ -20,10 +20,9 @@ Weights = tuple[Tensor, Tensor, Tensor, Tensor]
 """Of an adapter block: down [K, D, H] with its bias [K, 1, H], up [K, H, D] with its bias [K, 1, D]."""
 
 
-def compute_type(weight: Tensor) -> torch.dtype:
-    """What towers compute in: autocast's type where it is on, else that of their weights."""
-    kind = weight.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+def working_type(device: torch.device, otherwise: torch.dtype = torch.float32) -> torch.dtype:
+    """What towers compute in: autocast's type where it is on, else that of their weights, usually float32."""
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else otherwise
 
 
 class AdapterFunction(torch.autograd.Function):
@@ -35,7 +34,7 @@ class AdapterFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, activation: str, *weights: Tensor) -> Tensor:
         """`weights` as in `Weights`."""
-        dtype = compute_type(weights[0])
+        dtype = working_type(x.device, weights[0].dtype)
         with torch.autocast(x.device.type, enabled=False):
             x, cast = x.to(dtype), [weight.to(dtype) for weight in weights]
             inner = torch.baddbmm(cast[1], x, cast[0])

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from sanrec.models.backward import block_gradients, compute_type
+from sanrec.models.backward import block_gradients, working_type
 
 
 class Workspace:
@@ -73,7 +73,7 @@ class CrossedTowers(torch.autograd.Function):
     ) -> Tensor:
         """[M, n, D] in the working type; `weights` are four of every layer: down, its bias, up, its bias."""
         sizes = (*x_LMnD.shape, weights[0].shape[2])
-        cast = [weight.to(compute_type(weights[0])) for weight in weights]
+        cast = [weight.to(working_type(x_LMnD.device, weights[0].dtype)) for weight in weights]
         flat = workspace.take(Pieces.numbers(*sizes), cast[0].dtype, x_LMnD.device)
         pieces = Pieces(flat, *sizes)
         last = torch.empty_like(pieces.mixed)  # not lent: it is the caller's
@@ -118,7 +118,7 @@ class CrossedTowers(torch.autograd.Function):
 
 def scored_towers(activation: str, x_LMnD: Tensor, a_LMM: Tensor, own_LM: Tensor, *weights: Tensor) -> Tensor:
     """What `CrossedTowers` gives, for those who want no gradient: two layers' outputs are held at a time."""
-    cast = [weight.to(compute_type(weights[0])) for weight in weights]
+    cast = [weight.to(working_type(x_LMnD.device, weights[0].dtype)) for weight in weights]
     layers, *shape = x_LMnD.shape
     outputs = [torch.empty(shape, dtype=cast[0].dtype, device=x_LMnD.device) for _ in range(min(layers, 2))]
     inner = torch.empty(*shape[:2], cast[0].shape[2], dtype=cast[0].dtype, device=x_LMnD.device)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sanrec.config import Settings
-from sanrec.models.backward import compute_type
+from sanrec.models.backward import working_type
 from sanrec.models.blocks import AdapterBlocks, TowerHeads
 from sanrec.models.fusion import FUSIONS
 from sanrec.models.gates import sharp_sigmoid
@@ -77,7 +77,7 @@ class Iisan(GatedTowers):
 
     def towers(self, hidden_LMnD: Tensor) -> Tensor:
         """The towers' last outputs [K, n, D], the inter tower last."""
-        dtype = compute_type(self.adapters[0].down.weight)
+        dtype = working_type(hidden_LMnD.device, self.adapters[0].down.weight.dtype)
         gates = [sharp_sigmoid(logits) for logits in self.intra_logits]
         intra_LM = torch.stack(gates, -1).to(dtype) if gates else None
         weights = self.inter_weights()

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from sanrec.backbones.store import USED
 from sanrec.errors import SanrecError
+from sanrec.models.backward import working_type
 from sanrec.progress import bar
-from sanrec.training.sources import CACHED_AT_ONCE, Source, scaled, statistics, working_type
+from sanrec.training.sources import CACHED_AT_ONCE, Source, scaled, statistics
 
 if TYPE_CHECKING:
     from sanrec.backbones.store import HiddenStates

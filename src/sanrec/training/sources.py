@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sanrec.backbones.conversion import ModelInput
 from sanrec.backbones.pooling import in_type_of, pool
+from sanrec.models.backward import working_type
 
 
 class ItemSource(Protocol):
@@ -65,11 +66,6 @@ class UnequalHiddenSource(Source):
     def gather(self, items: Tensor) -> list[Tensor]:
         """One [L_m, n, D_m] per channel, in float32, or bfloat16 under autocast."""
         return [bank.index_select(1, items - 1).to(working_type(items.device)) for bank in self.banks]
-
-
-def working_type(device: torch.device) -> torch.dtype:
-    """What towers compute in: float32, or bfloat16 under autocast."""
-    return torch.bfloat16 if torch.is_autocast_enabled(device.type) else torch.float32
 
 
 def standardized(states_ID: np.ndarray, used_I: np.ndarray) -> np.ndarray:

@@ -15,10 +15,11 @@ from torch import Tensor
 from sanrec.artifacts import Run
 from sanrec.config import Config
 from sanrec.data.split import Sequences
+from sanrec.models.backward import working_type
 from sanrec.models.registry import Shape
 from sanrec.training.loading import fill_banks, hidden_states, kept_of_towers, modalities_of, store_type
 from sanrec.training.precision import kept_type
-from sanrec.training.sources import CACHED_AT_ONCE, ItemSource, Source, working_type
+from sanrec.training.sources import CACHED_AT_ONCE, ItemSource, Source
 
 CPU = torch.device("cpu")
 

@@ -91,6 +91,14 @@ def _copy(linear: nn.Linear, towers: nn.Module, tower: int) -> None:
     linear.bias.copy_(towers.bias[tower, 0])
 
 
+def take_step(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
+    """Train by one batch's loss, and wait for it."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 def _scores(states: Tensor, items: Tensor, sequences: Tensor, log_popularity: Tensor) -> tuple[Tensor, Tensor]:
     """Debiased logits [B * S, P], and each row's target column."""
     users, length = sequences.shape

@@ -3,6 +3,8 @@
 Shapes: U users, I items, B users or interactions of a batch, E recommender width.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,22 +15,22 @@ from sanrec.models.pairs.losses import bpr_loss, half_squares, in_batch_softmax
 from sanrec.models.pairs.sparse import SparseMatrix
 
 
-class PairModel(nn.Module):
+class PairModel(nn.Module, ABC):
     """A recommender of numbered users and items, trained on interactions with one sampled item each."""
 
     def start_epoch(self) -> None:
         """Draw what is drawn anew in each epoch, by torch's global generator; by default nothing."""
 
+    @abstractmethod
     def loss(self, users_B: Tensor, positives_B: Tensor, negatives_B: Tensor) -> Tensor:
         """The whole loss of a batch, regularisation included."""
-        raise NotImplementedError
 
     def prepare(self) -> None:
         """Compute once what scoring any users needs; called in evaluation mode. By default nothing."""
 
+    @abstractmethod
     def score(self, users_B: Tensor) -> Tensor:
         """Scores [B, I] of all items for some users, without gradient."""
-        raise NotImplementedError
 
 
 class VectorModel(PairModel):
@@ -38,9 +40,9 @@ class VectorModel(PairModel):
         super().__init__()
         self._final: tuple[Tensor, Tensor] | None = None
 
+    @abstractmethod
     def vectors(self) -> tuple[Tensor, Tensor]:
         """The final vectors of all users [U, E'] and items [I, E']."""
-        raise NotImplementedError
 
     def train(self, mode: bool = True) -> "VectorModel":
         """Set the mode; vectors kept for scoring are dropped, for training changes them."""
