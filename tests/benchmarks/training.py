@@ -179,14 +179,15 @@ def operations(data: Data) -> float:
 
     Backward is twice forward. Towers and heads see each of a batch's items once, the user encoder each position.
     """
-    towers = len(MODALITIES) * (LAYERS * 2 * WIDTH * INNER + WIDTH * WIDTH + WIDTH * OUTPUTS)
+    towers = len(MODALITIES) * (LAYERS * 2 * WIDTH * INNER + WIDTH * OUTPUTS)
+    heads = len(MODALITIES) * WIDTH * WIDTH * OUTPUTS  # the product of their two weights, once a step
     total = 0.0
     for start in range(0, len(data.windows), data.batch):
         batch = data.windows[start : start + data.batch]
         unique = len(np.unique(batch[batch > 0]))
         positions, scored = batch[:, 1:].size, int((batch[:, :-1] > 0).sum())
         users = positions * 2 * (4 * OUTPUTS * OUTPUTS + 8 * OUTPUTS * OUTPUTS + 2 * POSITIONS * OUTPUTS)
-        total += 3 * 2 * (unique * towers + users + scored * unique * OUTPUTS)
+        total += 3 * 2 * (unique * towers + heads + users + scored * unique * OUTPUTS)
     return total
 
 

@@ -44,20 +44,20 @@ class Workspace:
 class Pieces:
     """A workspace cut up: the towers' outputs but the last, [L - 1][M, n, D], inner activations [L][M, n, H], and room.
 
-    There is room for a mixture and two gradients [M, n, D], and for a gradient of inner activations [M, n, H].
+    There is room for a mixture and its gradient [M, n, D], and for a gradient of inner activations [M, n, H].
     """
 
     def __init__(self, flat: Tensor, layers: int, channels: int, items: int, width: int, inner: int) -> None:
         outer, small = channels * items * width, channels * items * inner
-        streams = flat[: (layers + 2) * outer].view(layers + 2, channels, items, width)
-        *self.outputs, self.mixed, self.grad, self.spare = streams
-        rest = flat[(layers + 2) * outer :][: (layers + 1) * small]
+        streams = flat[: (layers + 1) * outer].view(layers + 1, channels, items, width)
+        *self.outputs, self.mixed, self.d_mixed = streams
+        rest = flat[(layers + 1) * outer :][: (layers + 1) * small]
         *self.inner, self.d_inner = rest.view(layers + 1, channels, items, inner)
 
     @staticmethod
     def numbers(layers: int, channels: int, items: int, width: int, inner: int) -> int:
         """How many numbers that takes."""
-        return channels * items * ((layers + 2) * width + (layers + 1) * inner)
+        return channels * items * (layers + 1) * (width + inner)
 
 
 class CrossedTowers(torch.autograd.Function):
@@ -94,23 +94,24 @@ class CrossedTowers(torch.autograd.Function):
         d_a, d_own = torch.zeros_like(a_LMM), torch.zeros_like(own_LM)
         d_x = torch.empty_like(x_LMnD) if ctx.needs_input_grad[2] else None
         of_weights: list[Tensor] = []
-        current, spare = pieces.grad.copy_(grad), pieces.spare
+        mixed, d_mixed = pieces.mixed, pieces.d_mixed
         for layer in reversed(range(layers)):
             down, up, inner, x = cast[layer], cast[layers + layer], pieces.inner[layer], x_LMnD[layer]
             below = pieces.outputs[layer - 1] if layer else None
-            mixed = _mix(pieces.mixed, x, below, a_LMM[layer], own_LM[layer])
-            d_inner, *found = block_gradients(current, mixed, inner, down, up, ctx.activation, out=pieces.d_inner)
+            _mix(mixed, x, below, a_LMM[layer], own_LM[layer])
+            d_inner, *found = block_gradients(grad, mixed, inner, down, up, ctx.activation, out=pieces.d_inner)
             of_weights[:0] = [gradient.to(ctx.weight_type) for gradient in found]
-            current.baddbmm_(d_inner, down.transpose(1, 2))  # of the mixture
-            flat = current.view(channels, -1)
+            torch.baddbmm(grad, d_inner, down.transpose(1, 2), out=d_mixed)
+            flat = d_mixed.view(channels, -1)
             for tower in range(channels):  # one by one, for the product is held before it is summed
                 d_own[layer, tower] = torch.linalg.vecdot(flat[tower], x[tower].to(flat.dtype).flatten())
             if d_x is not None:  # hidden states of frozen backbones need none
-                d_x[layer] = current * own_LM[layer].to(flat.dtype)[:, None, None]
+                d_x[layer] = d_mixed * own_LM[layer].to(flat.dtype)[:, None, None]
             if below is not None:
                 d_a[layer] = flat @ below.view(channels, -1).T
-                torch.mm(a_LMM[layer].to(flat.dtype).T, flat, out=spare.view(channels, -1))
-                current, spare = spare, current
+                torch.mm(a_LMM[layer].to(flat.dtype).T, flat, out=mixed.view(channels, -1))
+                # The gradient of the layer below lies where the mixture was, which is made where its gradient was.
+                grad, mixed, d_mixed = mixed, d_mixed, mixed
         ctx.workspace.give_back(ctx.flat)
         ctx.flat = None
         return None, None, d_x, d_a, d_own, *of_weights
