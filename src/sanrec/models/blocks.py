@@ -84,8 +84,8 @@ class AdapterBlock(nn.Module):
 class TowerHeads(nn.Module):
     """From each tower's last output to its vector e: Linear(D, D), Linear(D, E), nothing between (published code).
 
-    With nothing between, the two weights' product comes first, for E is small: a step then computes D * D * E + n * D * E
-    and keeps nothing of size n * D, in place of n * D * D + n * D * E. Same function, same weights, same gradients.
+    With nothing between, the two weights' product comes first, for E is small: a step then computes D * D * E + n * D *
+    E, not n * D * D + n * D * E, and keeps nothing of size n * D more. Same function, same weights, same gradients.
     """
 
     def __init__(self, towers: int, width: int, outputs: int) -> None:
