@@ -16,6 +16,7 @@ import numpy as np
 from sanrec import artifacts
 from sanrec.backbones.features import extract_features
 from sanrec.backbones.filling import HalfPrecisionError, fill
+from sanrec.backbones.side_by_side import passes_for
 from sanrec.backbones.sources import Integers, MissingMedia, Sources, channel_sources
 from sanrec.backbones.store import read_manifest
 from sanrec.backbones.writing import create, finish, hidden_plan, open_for_writing, unfinished
@@ -150,14 +151,14 @@ def extract(
             model_input = to_model_input(record.modality, inputs.settings, batch, place)
             return forward(model, model_input, record.pooling, [sources.items[row] for row in rows], layers)
 
-        by_length = record.modality == "text"
+        by_length, passes = record.modality == "text", passes_for(place.type, threads)
         try:
-            fill(group, sources, inputs, missing, values, record.batch_size, threads, by_length)
+            fill(group, sources, inputs, missing, values, record.batch_size, threads, by_length, passes)
         except HalfPrecisionError as error:
             log.warning("%s: %s: the store is made again in float32", manifest_out, error)
             create(folder, made_by, items, single, record.chunk_rows)
             group, _ = open_for_writing(manifest_out, made_by, items, single, record.chunk_rows)
-            fill(group, sources, inputs, missing, values, record.batch_size, threads, by_length)
+            fill(group, sources, inputs, missing, values, record.batch_size, threads, by_length, passes)
     missing.write()
     return finish(manifest_out, "hidden", {"missing_report": missing.report.name, "device": str(place)})
 

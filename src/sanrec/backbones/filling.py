@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sanrec.backbones.side_by_side import SideBySide
 from sanrec.backbones.sources import Integers, MissingMedia, Sources, read_ahead
 from sanrec.backbones.store import MISSING, USED
 from sanrec.backbones.writing import unfinished, write_unit
@@ -33,19 +34,23 @@ def fill(
     batch_size: int,
     threads: int,
     by_length: bool,
+    passes: SideBySide | None = None,
 ) -> None:
     """Write every unit that is not finished: `values` turns the rows and integers of a batch into what is stored.
 
-    With `by_length`, the unit's items are batched by their number of tokens, so that little is padding. Raises
-    DataError where more items are missing than allowed, HalfPrecisionError where float16 does not hold a value.
+    With `by_length`, the unit's items are batched by their number of tokens, so that little is padding. `passes` has
+    several batches computed at a time. Raises DataError where more items are missing than allowed, HalfPrecisionError
+    where float16 does not hold a value.
     """
+    passes = passes or SideBySide(1, 1)
     todo = unfinished(group)
     missing.add_absent()
     recall_missing(group, todo, sources, inputs, missing, threads)
     rows_to_do = [row for unit in todo for row in unit]
-    ahead = 2 * batch_size + threads
+    ahead = (passes.count + 1) * batch_size + threads
     done = len(sources) - len(rows_to_do)
     with (
+        passes,
         closing(read_ahead(sources, rows_to_do, inputs.read, threads, ahead)) as reading,
         bar(total=len(sources), initial=done, unit="item", desc=sources.channel) as progress,
     ):
@@ -56,9 +61,10 @@ def fill(
                 for name, array in group.arrays()
                 if name != "valid"
             }
-            for rows, batch in batches(reading, unit, missing, batch_size, by_length, progress.update):
+            work = batches(reading, unit, missing, batch_size, by_length, progress.update)
+            for (rows, _), stored in passes.run(lambda batch: values(*batch), work):
                 places = np.array(rows) - unit.start
-                for name, found in values(rows, batch).items():
+                for name, found in stored.items():
                     if arrays[name].dtype == np.float16 and (largest := float(np.abs(found).max())) > FLOAT16_LARGEST:
                         raise HalfPrecisionError(f"a state of {largest:.6g} leaves float16's range")
                     arrays[name][places] = found
