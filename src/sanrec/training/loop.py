@@ -106,9 +106,9 @@ def train_step(
     batch = batch.to(device)
     with autocast(settings, device):
         loss = training_loss(model, source, batch, log_popularity)
-    optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
+    optimizer.zero_grad(set_to_none=True)  # here, so that the next step's forward pass has their memory
     return loss.detach()
 
 
