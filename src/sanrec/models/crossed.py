@@ -105,7 +105,7 @@ class CrossedTowers(torch.autograd.Function):
             flat = d_mixed.view(channels, -1)
             # Product and sums apart: a half-precision dot product takes ten times as long as both on a processor. No
             # operation here is given two types: it would hold a copy, between gradients that stay.
-            d_own[layer] = mixed.copy_(x).mul_(d_mixed).sum(2).sum(1, dtype=d_own.dtype)
+            d_own[layer] = _product(x, d_mixed, mixed).sum(2).sum(1, dtype=d_own.dtype)
             if d_x is not None:  # hidden states of frozen backbones need none
                 d_x[layer] = d_mixed * own_LM[layer].to(flat.dtype)[:, None, None]
             if below is not None:
@@ -150,7 +150,12 @@ def _run(
 
 def _mix(out: Tensor, x: Tensor, z: Tensor | None, a: Tensor, own: Tensor) -> Tensor:
     """sum_k a_mk z_k + own_m x_m, written to `out` [M, n, D]."""
-    out.copy_(x).mul_(own.to(out.dtype)[:, None, None])
+    _product(x, own.to(out.dtype)[:, None, None], out)
     if z is not None:
         out.view(len(z), -1).addmm_(a.to(out.dtype), z.view(len(z), -1))
     return out
+
+
+def _product(x: Tensor, factor: Tensor, out: Tensor) -> Tensor:
+    """X times a factor of the type of `out`, written there; x, which may be of another type, is widened there first."""
+    return torch.mul(x, factor, out=out) if x.dtype == out.dtype else out.copy_(x).mul_(factor)
