@@ -115,9 +115,12 @@ def test_a_method_called_after_its_user_encoder_has_that_one():
 def test_a_setting_that_came_later_is_recorded_where_it_is_set():
     """So that runs made before it are still the same runs."""
     before = artifacts.parse_run(CONFIG, path())
-    assert artifacts.recorded_settings(before) == set(METHODS["crossan"].valid_settings) - {"user_encoder"}
-    changed = artifacts.parse_run(CONFIG, path(variant="user_encoder=youtube"))
-    assert artifacts.recorded_settings(changed) == set(METHODS["crossan"].valid_settings)
+    later = {"user_encoder", "missing", "missing_share"}
+    assert artifacts.recorded_settings(before) == set(METHODS["crossan"].valid_settings) - later
+    for variant in ("user_encoder=youtube", "missing=zeros", "missing_share=0.5"):
+        changed = artifacts.parse_run(CONFIG, path(variant=variant))
+        unset = later - {variant.partition("=")[0]}
+        assert artifacts.recorded_settings(changed) == set(METHODS["crossan"].valid_settings) - unset
 
 
 def test_two_views_of_one_channel_are_kept_in_their_order():

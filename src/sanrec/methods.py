@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 TOWERS = (
     "adapter_width", "fusion", "top_k", "activation", "layers", "blocks", "standardize", "adapter_learning_rate",
-    "cached",
+    "cached", "missing", "missing_share",
 )  # fmt: skip
 ABLATIONS = ("gating", "inter", "intra")  # IISAN-Versa, Table VI
 COMMON = (

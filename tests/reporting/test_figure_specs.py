@@ -19,7 +19,7 @@ from sanrec.reporting.figure_specs import (
     tower_names,
 )
 
-FIGURES = ["figure3", "figure4", "figure5"]
+FIGURES = ["figure3", "figure4", "figure5", "missing-media"]
 SWEEP = {
     "title": "A small figure",
     "paper": "crossan",

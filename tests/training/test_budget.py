@@ -17,6 +17,7 @@ from sanrec.training.budget import RESIDENT_SHARE, BudgetedSource
 from sanrec.training.loading import load_source
 from sanrec.training.run import train_run
 from sanrec.training.sources import HiddenSource
+from tests.training.bare import bare
 
 CPU = torch.device("cpu")
 
@@ -26,7 +27,7 @@ def both(shop, budget, inputs="TI", **settings):
     run = artifacts.run(shop.config, "shop", "crossan", inputs, settings)
     sequences = load_sequences(artifacts.interactions("shop"))
     within = shop.config.model_copy(update={"memory_budget": budget})
-    return (load_source(config, run, sequences, CPU)[0] for config in (shop.config, within))
+    return (bare(load_source(config, run, sequences, CPU)[0]) for config in (shop.config, within))
 
 
 def assert_alike(found, expected):

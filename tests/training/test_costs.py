@@ -26,6 +26,7 @@ from sanrec.training.loop import adam, training_loss
 from sanrec.training.machine import restart_peak_memory
 from sanrec.training.sequences import training_windows, untrained
 from sanrec.training.streamed import load_streamed
+from tests.training.bare import bare
 
 CPU = torch.device("cpu")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks here, and counts a peak anew")
@@ -51,6 +52,7 @@ def test_moved_with_each_batch_or_not_the_states_are_the_same(shop, settings):
         streamed, same = load_streamed(shop.config, run, sequences, CPU, every_layer)
         assert same == shape
         assert streamed.items == resident.items == 24
+        streamed, resident = bare(streamed), bare(resident)
         found, expected = streamed.gather(wanted), resident.gather(wanted)
         assert type(found) is type(expected)
         for one, other in zip(found, expected, strict=True):
@@ -267,6 +269,8 @@ def test_a_peak_is_counted_anew():
     code = """
 import json, numpy, torch
 from sanrec.training.machine import peak_memory, restart_peak_memory
+from tests.training.bare import bare
+from tests.training.bare import bare
 device = torch.device("cpu")
 large = numpy.ones(40_000_000)
 high = peak_memory(device)

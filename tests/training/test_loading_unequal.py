@@ -27,6 +27,7 @@ from sanrec.training.run import train_run
 from sanrec.training.sequences import training_windows, untrained
 from sanrec.training.sources import HiddenSource, UncachedSource, UnequalHiddenSource, standardized
 from sanrec.training.streamed import load_streamed
+from tests.training.bare import bare
 
 CPU = torch.device("cpu")
 WIDTH, BLOCKS = 24, 5  # of the wide text encoder; the others have 16 and 3
@@ -80,6 +81,7 @@ def stored(shop, channel, backbone, layers):
 
 def test_each_channel_has_a_bank_of_its_own_width_and_layers(shop):
     source, shape = load_source(shop.config, run(shop, layers="full+top2"), shop.sequences, CPU)
+    source = bare(source)
     assert isinstance(source, UnequalHiddenSource)
     assert (shape.widths, shape.layers, shape.equal) == ((WIDTH, 16), (6, 3), False)
     assert [bank.dtype for bank in source.banks] == [torch.float16] * 2
@@ -94,7 +96,7 @@ def test_each_channel_has_a_bank_of_its_own_width_and_layers(shop):
 def test_what_moves_with_each_batch_is_what_a_bank_of_all_items_gives(shop, every_layer):
     resident, shape = load_source(shop.config, run(shop, blocks=2), shop.sequences, CPU)
     streamed, same = load_streamed(shop.config, run(shop, blocks=2), shop.sequences, CPU, every_layer)
-    wanted = torch.tensor([9, 2, 24])
+    wanted, resident, streamed = torch.tensor([9, 2, 24]), bare(resident), bare(streamed)
     assert same == shape
     assert all(torch.equal(*both) for both in zip(streamed.gather(wanted), resident.gather(wanted), strict=True))
     assert [bank.shape for bank in streamed.banks] == [
@@ -114,13 +116,13 @@ def test_what_moves_with_each_batch_is_what_a_bank_of_all_items_gives(shop, ever
 def test_what_is_planned_is_what_is_loaded(shop, inputs, layers, kinds):
     this = run(shop, inputs=inputs, layers=layers)
     source, shape = load_source(shop.config, this, shop.sequences, CPU)
-    assert isinstance(source, kinds[0])
+    assert isinstance(bare(source), kinds[0])
     assert list(zip(shape.depths, shape.widths, strict=True)) == kinds[1]
     assert planned_shape(shop.config, this) == shape
     uncached, also = load_source(
         shop.config, run(shop, inputs=inputs, layers=layers, cached=False), shop.sequences, CPU
     )
-    assert isinstance(uncached, UncachedSource)
+    assert isinstance(bare(uncached), UncachedSource)
     assert also == shape
     model = Recommender("iisan", shape, this.settings)
     assert sum(count_parameters(shop.config, this).values()) == sum(p.numel() for p in model.parameters())
@@ -137,7 +139,7 @@ def test_each_channel_is_standardized_by_itself(shop):
     source, _ = load_source(shop.config, run(shop, standardize=True), shop.sequences, CPU)
     rows = shop.sequences.item_rows[1:]
     for bank, (channel, backbone, layers) in zip(
-        source.banks, [("title", "wide-bert", (0, 1, 5)), ("cover", "tiny-vit", (0, 1, 3))], strict=True
+        bare(source).banks, [("title", "wide-bert", (0, 1, 5)), ("cover", "tiny-vit", (0, 1, 3))], strict=True
     ):
         used = open_hidden(artifacts.hidden("shop", channel, backbone)).read_valid(rows) == USED
         for place, states in enumerate(stored(shop, channel, backbone, layers)):

@@ -19,6 +19,7 @@ from sanrec.training.loading import load_source
 from sanrec.training.loop import adam, encode_histories, encode_items, fit, train_epoch
 from sanrec.training.run import train_run
 from sanrec.training.sources import FinalSource, IdSource
+from tests.training.bare import bare
 
 CPU = torch.device("cpu")
 ITEMS, USERS = 30, 60
@@ -229,7 +230,8 @@ def test_features_of_a_layer_are_that_layers(shop):
     hidden = artifacts.run(shop.config, "shop", "crossan", "T", "layers=2")
     bank, _ = load_source(shop.config, hidden, sequences, CPU)
     items = torch.arange(1, source.items + 1)
-    assert torch.equal(source.gather(items)[1][0], bank.gather(items)[1, 0])
+    features = bare(source.features)
+    assert torch.equal(features.gather(items)[0], bare(bank).gather(items)[1, 0])
     assert (shape.items, shape.widths) == (sequences.item_count, (16,))
 
 

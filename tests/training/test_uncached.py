@@ -18,6 +18,7 @@ from sanrec.training.precision import autocast
 from sanrec.training.run import train_run
 from sanrec.training.sequences import training_windows, untrained
 from sanrec.training.sources import HiddenSource, UncachedSource
+from tests.training.bare import bare
 
 CPU = torch.device("cpu")
 WITHOUT_TITLE, WITHOUT_COVER = 3, 5  # rows, as the folder's maker has it
@@ -46,7 +47,7 @@ def losses(shop, run, epochs=2):
             loss.backward()
             optimizer.step()
             found.append(loss.item())
-    return np.array(found), source, model
+    return np.array(found), bare(source), model
 
 
 def test_the_path_says_that_nothing_is_cached(shop):
@@ -59,7 +60,7 @@ def test_the_path_says_that_nothing_is_cached(shop):
 
 def test_states_are_those_of_the_store_also_where_a_medium_is_missing(shop):
     sequences = load_sequences(artifacts.interactions("shop"))
-    cached, uncached = (load_source(shop.config, run, sequences, CPU)[0] for run in pair(shop))
+    cached, uncached = (bare(load_source(shop.config, run, sequences, CPU)[0]) for run in pair(shop))
     assert isinstance(cached, HiddenSource)
     assert isinstance(uncached, UncachedSource)
     items = torch.randperm(24, generator=torch.Generator().manual_seed(0)) + 1
@@ -92,7 +93,7 @@ def test_losses_agree_step_by_step(shop, model):
 
 def test_half_precision_runs_the_backbones_in_it_too(shop):
     run = pair(shop, precision="bfloat16")[1]
-    source = load_source(shop.config, run, load_sequences(artifacts.interactions("shop")), CPU)[0]
+    source = bare(load_source(shop.config, run, load_sequences(artifacts.interactions("shop")), CPU)[0])
     with autocast(run.settings, CPU):
         assert source.gather(torch.tensor([1, 2])).dtype == torch.bfloat16
     assert losses(shop, run)[0] == pytest.approx(losses(shop, pair(shop)[0])[0], rel=0.03)

@@ -22,7 +22,11 @@ from sanrec.errors import ConfigError, DataError
 from sanrec.layers import kept_layers, rules_of_towers
 from sanrec.methods import Method
 
-LATER = ("user_encoder",)  # settings that were added when runs of methods that have them already stood
+LATER = (
+    "user_encoder",
+    "missing",
+    "missing_share",
+)  # settings that were added when runs of methods that have them already stood
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,12 @@ class Settings(Frozen):
     """Whether hidden states are read from their store; false runs the frozen backbones anew in every step, as the
     papers' uncached rows do: the same numbers but for rounding, at another price."""
 
+    missing: Literal["masked", "zeros"] = "masked"
+    """What a medium that an item lacks is to the item encoder: left out of gates and fusion, whose weights are made to
+    sum to what they did, or zeros, as if these were data."""
+    missing_share: float = Field(0, ge=0, lt=1)
+    """Share of the items whose medium is taken away from training and scoring, in each channel by itself."""
+
     @field_validator("feature_layer", mode="before")
     @classmethod
     def _a_layer_may_be_a_number(cls, value: Any) -> Any:

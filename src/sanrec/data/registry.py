@@ -173,6 +173,7 @@ DATASETS = {
     ),
 }
 
+MISSING_SHARES = (0, 0.1, 0.2, 0.3, 0.4, 0.5)
 EFFICIENCY_BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # IISAN-Versa, VI-D
 
 STUDIES = {
@@ -189,6 +190,7 @@ STUDIES = {
         points={
             "adapter_width": (4, 16, 32, 128),
             "learning_rate": (1e-4, 5e-4, 2e-3, 1e-2),
+            "missing_share": MISSING_SHARES,
             "efficiency_batch_size": EFFICIENCY_BATCH_SIZES,
         },
     ),
@@ -203,6 +205,7 @@ STUDIES = {
         points={
             "adapter_width": (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192),
             "learning_rate": (1e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
+            "missing_share": MISSING_SHARES,
             "efficiency_batch_size": EFFICIENCY_BATCH_SIZES,
         },
     ),

@@ -29,17 +29,24 @@ class CrossModalGates(nn.Module):
         """
         return torch.stack([logit.softmax(-1) for logit in self.logits], 1) if len(self.logits) else None
 
-    def split(self) -> tuple[Tensor, Tensor]:
+    def split(self, channels: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """What each tower's input weighs: the towers' outputs below [L, M, M], and its own hidden state [L, M].
 
-        Without gating all that is seen weighs 1. For towers of one number of layers.
+        Without gating all that is seen weighs 1. With some `channels` alone, K of them, [L, K, K] and [L, K], made to
+        sum to one. For towers of one number of layers.
         """
         a_LMG = self.weights()
         if a_LMG is None:
-            seen = torch.eye(self.channels) if self.independent else torch.ones(self.channels, self.channels)
-            return seen.expand(self.depth, -1, -1), torch.ones(self.depth, self.channels)
+            count = self.channels if channels is None else len(channels)
+            seen = torch.eye(count) if self.independent else torch.ones(count, count)
+            return seen.expand(self.depth, -1, -1), torch.ones(self.depth, count)
         crossed = torch.diag_embed(a_LMG[..., 0]) if self.independent else a_LMG[..., :-1]
-        return crossed, a_LMG[..., -1]
+        own = a_LMG[..., -1]
+        if channels is None:
+            return crossed, own
+        crossed, own = crossed[:, channels][:, :, channels], own[:, channels]
+        total = crossed.sum(-1) + own
+        return crossed / total[..., None], own / total
 
 
 def sharp_sigmoid(logits: Tensor) -> Tensor:

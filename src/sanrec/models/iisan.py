@@ -16,6 +16,7 @@ from sanrec.models.backward import working_type
 from sanrec.models.blocks import AdapterBlocks, TowerHeads
 from sanrec.models.fusion import FUSIONS
 from sanrec.models.gates import sharp_sigmoid
+from sanrec.models.missing import Masked, renormalised, unmasked
 
 
 class GatedTowers(nn.Module):
@@ -40,6 +41,13 @@ class GatedTowers(nn.Module):
     def tower_count(self) -> int:
         """K, the number of towers that there are."""
         return self.intra_towers + int(self.inter_tower)
+
+    def present(self, present_Mn: Tensor | None) -> Tensor | None:
+        """Which towers an item has [K, n]: its channels' own, and the inter tower where it has any medium."""
+        if present_Mn is None:
+            return None
+        intra = present_Mn[: self.intra_towers]
+        return torch.cat([intra, present_Mn.any(0, keepdim=True)]) if self.inter_tower else intra
 
     def inter_weights(self) -> Tensor | None:
         """The channels' weights in the inter tower's sum, [L, M], whose rows sum to 1; None without gates."""
@@ -75,8 +83,13 @@ class Iisan(GatedTowers):
         self.heads = TowerHeads(towers, width, e)
         self.fusion = FUSIONS[settings.fusion](towers, e, settings.top_k)
 
-    def towers(self, hidden_LMnD: Tensor) -> Tensor:
-        """The towers' last outputs [K, n, D], the inter tower last."""
+    def towers(self, inputs: Tensor | Masked) -> Tensor:
+        """The towers' last outputs [K, n, D], the inter tower last.
+
+        Of an item that lacks media the inter tower's sum is over the others, with gates that sum to one; an intra
+        tower's output at an item that lacks its medium means nothing.
+        """
+        hidden_LMnD, present_Mn = unmasked(inputs)
         dtype = working_type(hidden_LMnD.device, self.adapters[0].down.weight.dtype)
         gates = [sharp_sigmoid(logits) for logits in self.intra_logits]
         intra_LM = torch.stack(gates, -1).to(dtype) if gates else None
@@ -88,8 +101,7 @@ class Iisan(GatedTowers):
             if self.intra_towers:
                 mixed.append(self._intra(x, z[: self.intra_towers], None if intra_LM is None else intra_LM[layer]))
             if self.inter_tower:
-                summed = x.sum(0) if inter_LM is None else torch.einsum("m,mnd->nd", inter_LM[layer], x)
-                mixed.append(z[-1:] + summed)
+                mixed.append(z[-1:] + self._summed(x, None if inter_LM is None else inter_LM[layer], present_Mn))
             z = adapters(torch.cat(mixed))
         return z
 
@@ -101,6 +113,15 @@ class Iisan(GatedTowers):
         gate = gate_M[:, None, None]
         return gate * x_MnD + (1 - gate) * z_MnD
 
-    def forward(self, hidden_LMnD: Tensor) -> Tensor:
+    @staticmethod
+    def _summed(x_MnD: Tensor, weights_M: Tensor | None, present_Mn: Tensor | None) -> Tensor:
+        """The channels' sum that the inter tower reads at one layer, [n, D]."""
+        if weights_M is None:
+            return x_MnD.sum(0) if present_Mn is None else (x_MnD * present_Mn[..., None]).sum(0)
+        if present_Mn is None:
+            return torch.einsum("m,mnd->nd", weights_M, x_MnD)
+        return torch.einsum("mn,mnd->nd", renormalised(weights_M, present_Mn).to(x_MnD.dtype), x_MnD)
+
+    def forward(self, inputs: Tensor | Masked) -> Tensor:
         """Hidden states of the kept layers [L, M, n, D] to item vectors [n, E]."""
-        return self.fusion(self.heads(self.towers(hidden_LMnD)))
+        return self.fusion(self.heads(self.towers(inputs)), self.present(unmasked(inputs)[1]))

@@ -13,6 +13,7 @@ from sanrec.models.blocks import AdapterBlock
 from sanrec.models.fusion import FUSIONS
 from sanrec.models.gates import sharp_sigmoid
 from sanrec.models.iisan import GatedTowers
+from sanrec.models.missing import Masked, renormalised, unmasked
 from sanrec.models.unequal import fused, tower_head
 
 
@@ -39,10 +40,14 @@ class IisanVa(GatedTowers):
         self.heads = nn.ModuleList(tower_head(wide, e) for wide, _ in towers)
         self.fusion = FUSIONS[settings.fusion](len(towers), e, settings.top_k)
 
-    def towers(self, hidden: Sequence[Tensor]) -> list[Tensor]:
-        """The towers' last outputs, [n, D_m] each, the inter tower last, of one [L_m, n, D_m] per channel."""
+    def towers(self, inputs: Sequence[Tensor] | Masked) -> list[Tensor]:
+        """The towers' last outputs, [n, D_m] each, the inter tower last, of one [L_m, n, D_m] per channel.
+
+        Where items lack media, as in `Iisan`.
+        """
+        hidden, present_Mn = unmasked(inputs)
         outputs = [self._intra_tower(channel, x_LnD) for channel, x_LnD in enumerate(hidden[: self.intra_towers])]
-        return [*outputs, self._inter_tower(hidden)] if self.inter_tower else outputs
+        return [*outputs, self._inter_tower(hidden, present_Mn)] if self.inter_tower else outputs
 
     def _intra_tower(self, channel: int, x_LnD: Tensor) -> Tensor:
         gates = sharp_sigmoid(self.intra_logits[channel]).to(x_LnD.dtype) if len(self.intra_logits) else None
@@ -52,18 +57,23 @@ class IisanVa(GatedTowers):
             z = block(x + z if gates is None else gates[layer] * x + (1 - gates[layer]) * z)
         return z
 
-    def _inter_tower(self, hidden: Sequence[Tensor]) -> Tensor:
+    def _inter_tower(self, hidden: Sequence[Tensor], present_Mn: Tensor | None) -> Tensor:
         weights_LM = self.inter_weights()
         blocks = self.adapters[-1]
         z: Tensor | float = 0.0
         for layer, block in enumerate(blocks):
+            weights = None if weights_LM is None else renormalised(weights_LM[layer], present_Mn)
             for channel, x_LnD in enumerate(hidden):
                 x = x_LnD[layer - len(blocks)]  # counted from the top
                 x = self.alignment[channel][layer](x) if len(self.alignment[channel]) else x
-                z = z + (x if weights_LM is None else weights_LM[layer, channel].to(x.dtype) * x)
+                if weights is not None:
+                    x = weights[channel][:, None].to(x.dtype) * x
+                elif present_Mn is not None:
+                    x = x * present_Mn[channel][:, None]
+                z = z + x
             z = block(z)
         return z
 
-    def forward(self, hidden: Sequence[Tensor]) -> Tensor:
+    def forward(self, inputs: Sequence[Tensor] | Masked) -> Tensor:
         """Hidden states of each channel's kept layers, [L_m, n, D_m] each, to item vectors [n, E]."""
-        return fused(self.fusion, self.heads, self.towers(hidden))
+        return fused(self.fusion, self.heads, self.towers(inputs), self.present(unmasked(inputs)[1]))

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sanrec.models.missing import Masked, evened, unmasked
+
 
 class ItemEmbedding(nn.Module):
     """One learned vector per item, xavier-normal over the whole table (MicroLens); row 0, the padding, stays zero."""
@@ -47,10 +49,10 @@ class EmbeddingWithFeatures(nn.Module):
         nn.init.xavier_normal_(self.fusion.weight)
         nn.init.zeros_(self.fusion.bias)
 
-    def forward(self, inputs: tuple[Tensor, Sequence[Tensor]]) -> Tensor:
+    def forward(self, inputs: tuple[Tensor, Sequence[Tensor] | Masked]) -> Tensor:
         """Item indices from 1 [n] and one [n, D] per channel to item vectors [n, E]."""
-        items_n, features = inputs
-        return self.fusion(torch.cat([self.embedding(items_n), *features], 1))
+        items_n, (features, present_Mn) = inputs[0], unmasked(inputs[1])
+        return self.fusion(torch.cat([self.embedding(items_n), *evened(features, present_Mn)], 1))
 
     def slow_parameters(self, modalities: tuple[str, ...]) -> list[nn.Parameter]:
         """Nothing here trains at the adapters' rate."""

@@ -15,6 +15,7 @@ from sanrec.backbones.pooling import pool_final
 from sanrec.errors import ConfigError
 from sanrec.models.blocks import AdapterBlock
 from sanrec.models.fusion import ConcatFusion
+from sanrec.models.missing import Masked, unmasked
 
 # The two places of a transformer block that Houlsby et al. (2019) adapt: what attention and what the feed-forward part
 # add to the residual stream. BERT, VideoMAE: `attention.output.dense`, `output.dense`; ViT, AST: `o_proj`, `fc2`;
@@ -34,10 +35,11 @@ class FinalReadOut(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(width, outputs) for width in widths)
         self.fusion = ConcatFusion(len(widths), outputs)
 
-    def forward(self, finals: Sequence[Tensor]) -> Tensor:
+    def forward(self, inputs: Sequence[Tensor] | Masked) -> Tensor:
         """One [n, D] per channel to item vectors [n, E]."""
+        finals, present_Mn = unmasked(inputs)
         vectors = [functional.gelu(head(x)) for head, x in zip(self.heads, finals, strict=True)]
-        return self.fusion(torch.stack(vectors))
+        return self.fusion(torch.stack(vectors), present_Mn)
 
     def slow_parameters(self, modalities: tuple[str, ...]) -> list[nn.Parameter]:
         """Nothing here trains at the adapters' rate."""
@@ -53,13 +55,14 @@ class TunedBackbones(nn.Module):
         self.poolings = tuple(poolings)
         self.read_out = FinalReadOut([b.config.hidden_size for b in backbones], outputs)
 
-    def forward(self, inputs: Sequence[ModelInput]) -> Tensor:
+    def forward(self, inputs: Sequence[ModelInput] | Masked) -> Tensor:
         """Per backbone its forward pass' keyword arguments and real tokens, n items each, to item vectors [n, E]."""
+        channels, present_Mn = unmasked(inputs)
         finals = [
             final_states(backbone, kwargs, mask, pooling)
-            for backbone, (kwargs, mask), pooling in zip(self.backbones, inputs, self.poolings, strict=True)
+            for backbone, (kwargs, mask), pooling in zip(self.backbones, channels, self.poolings, strict=True)
         ]
-        return self.read_out(finals)
+        return self.read_out(finals if present_Mn is None else Masked(finals, present_Mn))
 
     def slow_parameters(self, modalities: tuple[str, ...]) -> list[nn.Parameter]:
         """All that trains inside the backbones."""

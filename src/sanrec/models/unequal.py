@@ -17,6 +17,8 @@ def tower_head(width: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, outputs), nn.Linear(outputs, outputs))
 
 
-def fused(fusion: nn.Module, heads: Iterable[nn.Module], towers: Sequence[Tensor]) -> Tensor:
-    """Item vectors [n, E] of the towers' last outputs, [n, D_k] each."""
-    return fusion(torch.stack([head(z) for head, z in zip(heads, towers, strict=True)]))
+def fused(
+    fusion: nn.Module, heads: Iterable[nn.Module], towers: Sequence[Tensor], present_Kn: Tensor | None = None
+) -> Tensor:
+    """Item vectors [n, E] of the towers' last outputs, [n, D_k] each; `present` as for a fusion."""
+    return fusion(torch.stack([head(z) for head, z in zip(heads, towers, strict=True)]), present_Kn)

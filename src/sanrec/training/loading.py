@@ -10,7 +10,7 @@ import torch
 
 from sanrec import artifacts
 from sanrec.artifacts import Input, Run
-from sanrec.backbones.store import USED
+from sanrec.backbones.store import USED, open_store, read_rows
 from sanrec.config import CHANNELS, Config
 from sanrec.data.split import Sequences
 from sanrec.errors import ConfigError
@@ -26,8 +26,10 @@ from sanrec.training.sources import (
     IdSource,
     InputSource,
     ItemSource,
+    MaskedSource,
     UncachedSource,
     UnequalHiddenSource,
+    ZeroedSource,
     standardized,
 )
 
@@ -50,12 +52,35 @@ def load_source(config: Config, run: Run, sequences: Sequences, device: torch.de
     reads = METHODS[run.model].reads
     if METHODS[run.model].ids:
         return _load_ids(config, run, rows, device)
-    if reads == "hidden" and not run.settings.cached:
-        return _load_frozen(config, run, rows, device)
-    if reads == "hidden":
-        return _load_hidden(config, run, sequences, device)
-    loaders = {"final": _load_final, "inputs": _load_inputs}
-    return loaders[reads](config, run, rows, device)
+    if reads == "hidden" and run.settings.cached:
+        source, shape = _load_hidden(config, run, sequences, device)
+    else:
+        loaders = {"hidden": _load_frozen, "final": _load_final, "inputs": _load_inputs}
+        source, shape = loaders[reads](config, run, rows, device)
+    return masked(source, config, run, rows, device), shape
+
+
+def masked(source: ItemSource, config: Config, run: Run, rows: np.ndarray, device: torch.device) -> ItemSource:
+    """The source, told which items lack media; as it is where none does."""
+    present_MI = present_media(config, run, rows)
+    if present_MI.all():
+        return source
+    kinds = {"masked": MaskedSource, "zeros": ZeroedSource}
+    return kinds[run.settings.missing](source, torch.from_numpy(present_MI).to(device))
+
+
+def present_media(config: Config, run: Run, rows: np.ndarray) -> np.ndarray:
+    """Which of the items in `rows` have each source's medium, [M, I]: those whose store has it.
+
+    Of these the setting `missing_share` takes some away, drawn by the run's seed for each source by itself.
+    """
+    place = artifacts.inputs if artifacts.reads_inputs(run) else artifacts.hidden
+    corpus, present = config.datasets[run.dataset].corpus, []
+    for number, source in enumerate(run.features):
+        valid = read_rows(open_store(place(corpus, source.channel, source.backbone))["valid"], rows) == USED
+        drawn = np.random.default_rng([run.seed, number]).random(len(rows))
+        present.append(valid & (drawn >= run.settings.missing_share))
+    return np.array(present)
 
 
 def modalities_of(run: Run) -> tuple[str, ...]:
@@ -149,8 +174,8 @@ def frozen_features(config: Config, run: Run, rows: np.ndarray) -> list[np.ndarr
 def _load_ids(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
     if not run.features:
         return IdSource(len(rows)), Shape((), (), layers=1, items=len(rows))
-    source, shape = _load_final(config, run, rows, device)
-    return IdSource(len(rows), source), replace(shape, items=len(rows))
+    features, shape = _load_final(config, run, rows, device)
+    return IdSource(len(rows), masked(features, config, run, rows, device)), replace(shape, items=len(rows))
 
 
 def _inputs_and_backbone(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sanrec.backbones.conversion import ModelInput
 from sanrec.backbones.pooling import in_type_of, pool
 from sanrec.models.backward import working_type
+from sanrec.models.missing import Masked
 
 
 class ItemSource(Protocol):
@@ -35,6 +36,34 @@ class Source:
 
     def expect(self, items: Tensor) -> None:
         """See `ItemSource`."""
+
+
+class MaskedSource:
+    """Another source, with what is known of items that lack media: the item encoder leaves these out."""
+
+    def __init__(self, source: ItemSource, present_MI: Tensor) -> None:
+        """`present` lies on the device of the source: which channels each item has."""
+        self.source, self.present = source, present_MI
+        self.items, self.at_once = source.items, source.at_once
+
+    def expect(self, items: Tensor) -> None:
+        """See `ItemSource`."""
+        self.source.expect(items)
+
+    def gather(self, items: Tensor) -> Masked:
+        """What the source gives for `items` [n], and which channels each has."""
+        return Masked(self.source.gather(items), self.present[:, items - 1])
+
+
+class ZeroedSource(MaskedSource):
+    """The same with zeros for states that are missing, as if these were data: what published code does."""
+
+    def gather(self, items: Tensor) -> Any:
+        """What the source gives for `items` [n], states [..., n, D] of each channel."""
+        states, missing_Mn = self.source.gather(items), ~self.present[:, items - 1]
+        if isinstance(states, Tensor):
+            return states.masked_fill(missing_Mn[..., None], 0)
+        return [of_one.masked_fill(lacking[:, None], 0) for of_one, lacking in zip(states, missing_Mn, strict=True)]
 
 
 CACHED_AT_ONCE = 1024
@@ -154,14 +183,14 @@ class FinalSource(Source):
 
 
 class IdSource(Source):
-    """Items by their number, for encoders that hold a vector of each; with the frozen features of a `FinalSource`."""
+    """Items by their number, for encoders that hold a vector of each; with the frozen features of another source."""
 
-    def __init__(self, items: int, features: FinalSource | None = None) -> None:
+    def __init__(self, items: int, features: ItemSource | None = None) -> None:
         self.items, self.features = items, features
         self.at_once = features.at_once if features else items
 
     def gather(self, items: Tensor) -> Any:
-        """The very indices [n], or with features both: indices and one [n, D] per channel, in float32."""
+        """The very indices [n], or with features both: indices and what the features' source gives."""
         return (items, self.features.gather(items)) if self.features else items
 
 

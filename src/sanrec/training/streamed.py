@@ -17,7 +17,7 @@ from sanrec.config import Config
 from sanrec.data.split import Sequences
 from sanrec.models.backward import working_type
 from sanrec.models.registry import Shape
-from sanrec.training.loading import fill_banks, hidden_states, kept_of_towers, modalities_of, store_type
+from sanrec.training.loading import fill_banks, hidden_states, kept_of_towers, masked, modalities_of, store_type
 from sanrec.training.precision import kept_type
 from sanrec.training.sources import CACHED_AT_ONCE, ItemSource, Source
 
@@ -69,4 +69,5 @@ def load_streamed(
     ]
     fill_banks(banks, stores, loaded, rows, run.settings.standardize)
     places = [[layers.index(layer) for layer in wanted] for layers, wanted in zip(loaded, kept, strict=True)]
-    return StreamedSource(banks, places, shape.equal, device), shape
+    source = StreamedSource(banks, places, shape.equal, device)
+    return masked(source, config, run, rows, device), shape
