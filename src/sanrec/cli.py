@@ -1,6 +1,7 @@
 """The command line: one subcommand per step, thin. `sanrec --help` imports neither torch nor the config's models."""
 
 import argparse
+import errno
 import logging
 import os
 import shlex
@@ -28,8 +29,8 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "checkpoint": (data.checkpoint, ("backbone",)),
     "prepare-corpus": (data.prepare_corpus, ("corpus",)),
     "prepare-dataset": (data.prepare_dataset, ("dataset",)),
-    "caption": (data.caption, ("corpus", "medium")),
-    "extract": (data.extract, ("corpus", "channel", "backbone")),
+    "caption": (data.caption, ("corpus", "medium", "shard?")),
+    "extract": (data.extract, ("corpus", "channel", "backbone", "shard?")),
     "inputs": (data.inputs, ("corpus", "channel", "backbone")),
     "media-report": (data.media_report, ("corpus",)),
     "train": (training.train, ("runs+",)),
@@ -48,6 +49,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "schema": (reporting.schema, ()),
     "config-page": (reporting.config_page, ()),
 }
+NO_SPACE = "No space left on device"  # what is left of the system's error where a library of Rust or C met it
 WITH_NETWORK = ("download", "checkpoint")  # every other step runs with the hub switched off
 
 
@@ -72,6 +74,15 @@ def parser() -> argparse.ArgumentParser:
         for argument in arguments:
             sub.add_argument(argument.rstrip("+?"), nargs=argument[-1] if argument[-1] in "+?" else None)
     return main_parser
+
+
+def full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, is that nothing more could be written."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or NO_SPACE in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,7 +110,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             for stream in {terminal, log}:
                 print(f"sanrec {args.command}: {error}", file=stream)
             return 1
-        except Exception:
+        except Exception as error:
+            if full_disk(error):
+                for stream in {terminal, log}:
+                    what = "the disk is full, or the quota on it used up. What was finished stays: make room, then run"
+                    print(f"sanrec {args.command}: {what} the same again. ({error})", file=stream)
+                return 1
             if args.log:
                 print(f"sanrec {args.command} failed; the whole message is in {args.log}", file=terminal)
             traceback.print_exc(file=log)

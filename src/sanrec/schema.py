@@ -14,6 +14,7 @@ from sanrec.config import (
     Dataset,
     Download,
     Labels,
+    Resources,
     Settings,
     Study,
     Threads,
@@ -22,7 +23,8 @@ from sanrec.config import (
 )
 
 RECORDS = (
-    Config, Threads, Timing, Tuning, Study, Corpus, Download, Dataset, Columns, Labels, Settings, Backbone, Captioner,
+    Config, Threads, Resources, Timing, Tuning, Study, Corpus, Download, Dataset, Columns, Labels, Settings, Backbone,
+    Captioner,
 )  # fmt: skip
 
 

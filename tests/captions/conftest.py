@@ -85,7 +85,9 @@ def world(tmp_path_factory, checkpoint) -> SimpleNamespace:
         """The table of captions, made or gone on with."""
         return pd.read_parquet(caption_corpus(configured(**changes), "tiny", medium, items, checkpoint, out, "cpu"))
 
-    return SimpleNamespace(root=root, rows=rows, items=items, configured=configured, caption=caption)
+    return SimpleNamespace(
+        root=root, rows=rows, items=items, checkpoint=checkpoint, configured=configured, caption=caption
+    )
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sanrec import cli
+from sanrec.backbones.shards import Shard, shards
 from sanrec.captions import caption as module
 from sanrec.captions.llava import Llava
 from sanrec.captions.prompts import load_prompt
@@ -195,3 +196,33 @@ def test_the_command_writes_where_the_workflow_looks(world, checkpoint, tmp_path
     assert cli.main(["--config", "config.yaml", "caption", "tiny", "cover"]) == 0
     made = pd.read_parquet(tmp_path / "results/tiny/captions/cover.parquet")
     pd.testing.assert_frame_equal(made, pd.read_parquet(whole["cover"]))
+
+
+@pytest.mark.parametrize("count", [2, 7])
+def test_several_jobs_write_the_same_captions_and_describe_each_batch_once(world, whole, tmp_path, spied, count):
+    out = tmp_path / "cover.parquet"
+    arguments = (world.configured(), "tiny", "cover", world.items, world.checkpoint, out, "cpu")
+    calls = spied()
+    for shard in reversed(shards(count)):
+        share = module.caption_corpus(*arguments, shard=shard)
+        assert share == tmp_path / "shards" / "cover" / f"{shard}.jsonl"
+        assert not out.exists()
+    assert sorted(calls) == [0, 4, 8, 12]  # four batches, all usable in part
+    module.caption_corpus(*arguments)
+    assert len(calls) == 4
+    assert out.read_bytes() == whole["cover"].read_bytes()
+
+
+def test_a_killed_job_of_several_goes_on(world, whole, tmp_path, spied):
+    out = tmp_path / "cover.parquet"
+    arguments = (world.configured(), "tiny", "cover", world.items, world.checkpoint, out, "cpu")
+    spied(1)
+    with pytest.raises(KeyboardInterrupt):
+        module.caption_corpus(*arguments, shard=Shard(1, 2))
+    assert not list((tmp_path / "shards" / "cover").glob("[!.]*"))
+    calls = spied()
+    module.caption_corpus(*arguments, shard=Shard(1, 2))
+    assert calls == [8]
+    module.caption_corpus(*arguments)  # the other job never ran: what is lacking is done here
+    assert sorted(calls) == [4, 8, 12]
+    assert out.read_bytes() == whole["cover"].read_bytes()

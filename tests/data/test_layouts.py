@@ -64,7 +64,7 @@ def test_titles_of_the_amazon_layout_stay_as_they_stand(tmp_path):
         ("microlens", "", "holds no items"),
         ("microlens", "item,title\n", "holds no items"),
         ("amazon", "\n\n", "holds no items"),
-        ("microlens", b"item,title\n1,a\n2,caf\xe9\n", r"line 3: byte 20 \(0xe9\) is not UTF-8; save"),
+        ("microlens", b"item,title\n1,a\ncaf\xe9,b\n", "line 3: item id 'caf\N{REPLACEMENT CHARACTER}' holds bytes"),
         ("amazon", "B01\ta\n".encode("utf-16"), "line 1: byte 0 .* is not UTF-8"),
     ],
 )
@@ -130,3 +130,9 @@ def test_media_are_found_by_id(tmp_path):
     assert find_media(tmp_path, "cover") == {"1": "1.jpg", "2": "2.JPEG", "a.b": "a.b.png", "5": "5.jpg"}
     assert find_media(tmp_path, "video") == {"6": "6.mp4"}
     assert find_media(tmp_path / "none", "audio") == {}
+
+
+def test_single_bytes_of_titles_that_are_not_utf_8_are_replaced_with_a_warning(tmp_path, caplog):
+    path = file(tmp_path, b"item,title\n1,a\n2,caf\xe9\n3,\xc3\xa9\n4,\xff\xfe\n")
+    assert read_titles(path, "microlens") == {"1": "a", "2": "caf\ufffd", "3": "é", "4": "\ufffd\ufffd"}
+    assert "2 lines are not UTF-8, the first is line 3" in caplog.text

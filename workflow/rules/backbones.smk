@@ -14,8 +14,8 @@ rule demo_backbone:
     conda:
         "../../envs/extract.yaml"
     resources:
-        runtime=30,
-        mem_mb=3000,
+        runtime=needs.minutes(CONFIG, 30),
+        mem_mb=needs.megabytes(CONFIG, 3000),
     params:
         version=STEPS["demo-backbone"],
         record=lambda w: needs.checkpoint_record(CONFIG, w.backbone),
@@ -36,8 +36,8 @@ rule demo_captioner:
     conda:
         "../../envs/caption.yaml"
     resources:
-        runtime=30,
-        mem_mb=3000,
+        runtime=needs.minutes(CONFIG, 30),
+        mem_mb=needs.megabytes(CONFIG, 3000),
     params:
         version=STEPS["demo-captioner"],
         record=lambda w: needs.checkpoint_record(CONFIG, w.captioner),

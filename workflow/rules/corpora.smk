@@ -14,8 +14,8 @@ rule demo_world:
     conda:
         "../../envs/extract.yaml"
     resources:
-        runtime=30,
-        mem_mb=2000,
+        runtime=needs.minutes(CONFIG, 30),
+        mem_mb=needs.megabytes(CONFIG, 2000),
     params:
         version=STEPS["demo-world"],
         record=lambda w: needs.raw_record(CONFIG, w.corpus),
@@ -53,8 +53,8 @@ rule prepare_corpus:
     conda:
         "../../envs/data.yaml"
     resources:
-        runtime=30,
-        mem_mb=4000,
+        runtime=needs.minutes(CONFIG, 30),
+        mem_mb=needs.megabytes(CONFIG, 4000),
     params:
         version=STEPS["prepare"],
         record=lambda w: needs.layout_record(CONFIG, w.corpus),
@@ -76,8 +76,8 @@ rule prepare_dataset:
     conda:
         "../../envs/data.yaml"
     resources:
-        runtime=30,
-        mem_mb=4000,
+        runtime=needs.minutes(CONFIG, 30),
+        mem_mb=needs.megabytes(CONFIG, 4000),
     params:
         version=STEPS["prepare"],
         record=lambda w: needs.dataset_record(CONFIG, w.dataset),

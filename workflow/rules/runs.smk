@@ -19,8 +19,8 @@ rule train:
         "../../envs/train.yaml"
     threads: CONFIG.threads.train
     resources:
-        runtime=1440,
-        mem_mb=8000,
+        runtime=needs.minutes(CONFIG, 1440),
+        mem_mb=needs.megabytes(CONFIG, 8000),
     params:
         version=STEPS["train"],
         settings=lambda w: needs.run_settings(CONFIG, w),
@@ -50,8 +50,8 @@ rule information:
         "../../envs/train.yaml"
     threads: CONFIG.threads.train
     resources:
-        runtime=60,
-        mem_mb=8000,
+        runtime=needs.minutes(CONFIG, 60),
+        mem_mb=needs.megabytes(CONFIG, 8000),
     params:
         version=STEPS["information"],
     shell:
@@ -69,8 +69,8 @@ rule popularity:
     conda:
         "../../envs/train.yaml"
     resources:
-        runtime=30,
-        mem_mb=4000,
+        runtime=needs.minutes(CONFIG, 30),
+        mem_mb=needs.megabytes(CONFIG, 4000),
     params:
         version=STEPS["train"],
     shell:
@@ -90,8 +90,8 @@ rule efficiency:
         "../../envs/train.yaml"
     threads: needs.all_cores()
     resources:
-        runtime=1440,
-        mem_mb=8000,
+        runtime=needs.minutes(CONFIG, 1440),
+        mem_mb=needs.megabytes(CONFIG, 8000),
     params:
         version=STEPS["efficiency"],
         rows=lambda w: needs.efficiency_record(CONFIG, w.dataset, TABLES.values()),
@@ -115,8 +115,8 @@ rule costs:
         "../../envs/train.yaml"
     threads: needs.all_cores()
     resources:
-        runtime=1440,
-        mem_mb=8000,
+        runtime=needs.minutes(CONFIG, 1440),
+        mem_mb=needs.megabytes(CONFIG, 8000),
     params:
         version=STEPS["costs"],
         points=lambda w: needs.costs_record(CONFIG, w.dataset, w.measurement, FIGURES.values()),

@@ -19,8 +19,8 @@ rule tune:
         "../../envs/train.yaml"
     threads: CONFIG.threads.train
     resources:
-        runtime=2880,
-        mem_mb=8000,
+        runtime=needs.minutes(CONFIG, 2880),
+        mem_mb=needs.megabytes(CONFIG, 8000),
     params:
         version=STEPS["tune"],
         search=lambda w: needs.tuning_record(CONFIG, w),
@@ -34,8 +34,8 @@ use rule tune as tune_backbones with:
         model=needs.one_of(needs.tuning_methods()),
     priority: 10
     resources:
-        runtime=1440 * CONFIG.trials,
-        mem_mb=8000,
+        runtime=needs.minutes(CONFIG, 1440 * CONFIG.trials),
+        mem_mb=needs.megabytes(CONFIG, 8000),
 
 
 rule tuned:

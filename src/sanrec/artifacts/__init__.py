@@ -3,6 +3,7 @@
     results/{corpus}/items.parquet                     a corpus' items with their media
     results/{corpus}/captions/{cover,video}.parquet    what a captioner says of each item
     results/{corpus}/hidden/{channel}/{backbone}.json  manifest, written last, of the store `{backbone}.zarr` beside it
+    results/{corpus}/hidden/{channel}/shards/{backbone}/{number}-of-{count}.json   where several jobs share extraction
     results/{corpus}/inputs/{channel}/{backbone}.json  the same for model-ready inputs
     results/checkpoints/{backbone}.json                beside the folder it vouches for
     results/backbones.json                             parameters of the backbones whose architecture the config gives
@@ -21,11 +22,14 @@ the search of that model and inputs finds; `tuned,name=value` for what it finds 
 
 from sanrec.artifacts.paths import (
     ROOT,
+    caption_shard,
     captions,
     checkpoint,
     costs,
     efficiency,
     hidden,
+    hidden_begun,
+    hidden_shard,
     inputs,
     interactions,
     items,
@@ -63,6 +67,7 @@ __all__ = [
     "TUNED",
     "Input",
     "Run",
+    "caption_shard",
     "captions",
     "checkpoint",
     "cost_key",
@@ -74,6 +79,8 @@ __all__ = [
     "given_names",
     "given_of",
     "hidden",
+    "hidden_begun",
+    "hidden_shard",
     "inputs",
     "interactions",
     "items",

@@ -126,6 +126,21 @@ def hidden(corpus: str, channel: str, backbone: str) -> str:
     return f"{ROOT}/{corpus}/hidden/{channel}/{backbone}.json"
 
 
+def hidden_begun(corpus: str, channel: str, backbone: str) -> str:
+    """Path of what says that a store is there to be filled by several jobs."""
+    return f"{ROOT}/{corpus}/hidden/{channel}/shards/{backbone}/begun.json"
+
+
+def hidden_shard(corpus: str, channel: str, backbone: str, shard: str) -> str:
+    """Path of what says that one of several jobs has filled its part (`2-of-7`) of a store."""
+    return f"{ROOT}/{corpus}/hidden/{channel}/shards/{backbone}/{shard}.json"
+
+
+def caption_shard(corpus: str, medium: str, shard: str) -> str:
+    """Path of the captions that one of several jobs made, a batch per line."""
+    return f"{ROOT}/{corpus}/captions/shards/{medium}/{shard}.jsonl"
+
+
 def inputs(corpus: str, channel: str, backbone: str) -> str:
     """Path of the manifest of a store of model-ready inputs."""
     return f"{ROOT}/{corpus}/inputs/{channel}/{backbone}.json"

@@ -16,10 +16,11 @@ import numpy as np
 from sanrec import artifacts
 from sanrec.backbones.features import extract_features
 from sanrec.backbones.filling import HalfPrecisionError, fill
+from sanrec.backbones.shards import WHOLE, Shard
 from sanrec.backbones.side_by_side import passes_for
-from sanrec.backbones.sources import Integers, MissingMedia, Sources, channel_sources
+from sanrec.backbones.sources import Integers, MissingMedia, Reading, Sources, channel_sources
 from sanrec.backbones.store import read_manifest
-from sanrec.backbones.writing import create, finish, hidden_plan, open_for_writing, unfinished
+from sanrec.backbones.writing import create, finish, hidden_plan, open_begun, open_for_writing, unfinished
 from sanrec.config import CHANNELS, Backbone, Config
 from sanrec.errors import ConfigError, DataError, unknown
 from sanrec.layers import kept_layers
@@ -100,10 +101,16 @@ def extract(
     threads: int | None = None,
     device: str | None = None,
     captions_path: str | Path | None = None,
-) -> dict[str, Any]:
+    shard: Shard = WHOLE,
+    begin_only: bool = False,
+) -> dict[str, Any] | None:
     """Make the store of hidden states that `manifest_out` vouches for, or go on with it; returns the manifest.
 
-    Paths, threads and device are those of the workflow and of `config` unless given.
+    Paths, threads and device are those of the workflow and of `config` unless given. A store of the first items of the
+    corpus, made by the same settings, gets the others added.
+
+    Where several jobs share a corpus, one begins the store (`begin_only`), each fills its `shard`, and one without a
+    shard finishes it; the first two give no manifest back.
 
     Ready-made features (source `features`) are taken from their file.
 
@@ -111,8 +118,8 @@ def extract(
     beside the manifest. The store is float16; where a value leaves its range, it is made anew in float32.
 
     Raises DataError where more items are missing than `missing_limit` of the corpus allows, or where states are not
-    finite; StoreError where a finished store of other settings is in the way; ConfigError where backbone, channel
-    and checkpoint do not fit.
+    finite; StoreError where a finished store of other settings is in the way, or where a shard has no store to fill;
+    ConfigError where backbone, channel and checkpoint do not fit.
     """
     from sanrec.backbones.checkpoints import check_shape, load_backbone, open_checkpoint, recorded_config
     from sanrec.backbones.conversion import to_model_input
@@ -137,13 +144,26 @@ def extract(
     half, single = (hidden_plan(len(layers), record.width, record.chunk_rows, t) for t in ("float16", "float32"))
     check_shape(recorded_config(checkpoint), record, backbone)  # before a store is touched
     check_quantization(checkpoint.quantization, record, backbone)
-    group, resumed = open_for_writing(manifest_out, made_by, items, half, record.chunk_rows)
+    if shard != WHOLE:
+        group, resumed = open_begun(manifest_out, made_by), True
+    else:
+        group, resumed = open_for_writing(
+            manifest_out,
+            made_by,
+            items,
+            half,
+            record.chunk_rows,
+            lambda count: made_by | {"data": sources.first(count).fingerprint()},
+        )
+    if begin_only:
+        return None
     if not unfinished(group) and Path(manifest_out).is_file():
         log.info("%s is finished, with these settings", manifest_out)
         return read_manifest(manifest_out)
     if resumed:
         log.info("going on with %s, where %d units are left", folder, len(unfinished(group)))
     missing = missing_media(config, corpus, sources, manifest_out)
+    reading = Reading(inputs.read, threads, config.find("corpus", corpus).seconds_per_item)
     with torch_threads(threads):
         model = load_backbone(checkpoint_manifest, place, record.dtype, record.device_map)
 
@@ -153,12 +173,19 @@ def extract(
 
         by_length, passes = record.modality == "text", passes_for(place.type, threads)
         try:
-            fill(group, sources, inputs, missing, values, record.batch_size, threads, by_length, passes)
+            fill(group, sources, reading, missing, values, record.batch_size, by_length, passes, shard)
         except HalfPrecisionError as error:
+            if shard != WHOLE:
+                raise DataError(
+                    f"{manifest_out}: {error}, so that the store must be float32, which one of several jobs cannot "
+                    f"decide. Set backbones.{backbone}.shards to 1 and run the same again"
+                ) from error
             log.warning("%s: %s: the store is made again in float32", manifest_out, error)
             create(folder, made_by, items, single, record.chunk_rows)
             group, _ = open_for_writing(manifest_out, made_by, items, single, record.chunk_rows)
-            fill(group, sources, inputs, missing, values, record.batch_size, threads, by_length, passes)
+            fill(group, sources, reading, missing, values, record.batch_size, by_length, passes)
+    if shard != WHOLE:
+        return None
     missing.write()
     return finish(manifest_out, "hidden", {"missing_report": missing.report.name, "device": str(place)})
 

@@ -1,22 +1,21 @@
 """Filling a store unit by unit from what is read in the background; the same for hidden states and inputs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sanrec.backbones.shards import WHOLE, Shard
 from sanrec.backbones.side_by_side import SideBySide
-from sanrec.backbones.sources import Integers, MissingMedia, Sources, read_ahead
+from sanrec.backbones.sources import Integers, MissingMedia, Reading, Sources, read_ahead
 from sanrec.backbones.store import MISSING, USED
-from sanrec.backbones.writing import unfinished, write_unit
+from sanrec.backbones.writing import to_do, write_unit
 from sanrec.media import MediaError
 from sanrec.progress import bar
 
 if TYPE_CHECKING:
     import zarr
-
-    from sanrec.backbones.readers import ModelInputs
 
 FLOAT16_LARGEST = float(np.finfo(np.float16).max)
 
@@ -28,40 +27,40 @@ class HalfPrecisionError(Exception):
 def fill(
     group: "zarr.Group",
     sources: Sources,
-    inputs: "ModelInputs",
+    reading: Reading,
     missing: MissingMedia,
     values: Callable[[list[int], Integers], dict[str, np.ndarray]],
     batch_size: int,
-    threads: int,
     by_length: bool,
     passes: SideBySide | None = None,
+    shard: Shard = WHOLE,
 ) -> None:
     """Write every unit that is not finished: `values` turns the rows and integers of a batch into what is stored.
 
     With `by_length`, the unit's items are batched by their number of tokens, so that little is padding. `passes` has
-    several batches computed at a time. Raises DataError where more items are missing than allowed, HalfPrecisionError
-    where float16 does not hold a value.
+    several batches computed at a time, `shard` says which units are this job's. Of a unit that grew, what was there
+    stays. Raises DataError where more items are missing than allowed, HalfPrecisionError where float16 does not hold a
+    value.
     """
     passes = passes or SideBySide(1, 1)
-    todo = unfinished(group)
+    unit_rows = int(group.attrs["unit_rows"])
+    todo = [(unit, rows) for unit, rows in to_do(group) if shard.owns(unit.start // unit_rows)]
     missing.add_absent()
-    recall_missing(group, todo, sources, inputs, missing, threads)
-    rows_to_do = [row for unit in todo for row in unit]
-    ahead = (passes.count + 1) * batch_size + threads
-    done = len(sources) - len(rows_to_do)
+    if shard == WHOLE:  # the list is whoever's who finishes the store
+        recall_missing(group, [row for _, rows in todo for row in rows], sources, reading, missing)
+    rows_to_do = [row for _, rows in todo for row in rows]
+    ahead = (passes.count + 1) * batch_size + reading.workers
+    total = len(sources) if shard == WHOLE else len(rows_to_do)
     with (
         passes,
-        closing(read_ahead(sources, rows_to_do, inputs.read, threads, ahead)) as reading,
-        bar(total=len(sources), initial=done, unit="item", desc=sources.channel) as progress,
+        closing(read_ahead(sources, rows_to_do, reading, ahead)) as items,
+        bar(total=total, initial=total - len(rows_to_do), unit="item", desc=sources.channel) as progress,
     ):
-        for unit in todo:
-            valid = np.full(len(unit), MISSING, dtype=np.uint8)
-            arrays = {
-                name: np.zeros((len(unit), *array.shape[1:]), dtype=array.dtype)
-                for name, array in group.arrays()
-                if name != "valid"
-            }
-            work = batches(reading, unit, missing, batch_size, by_length, progress.update)
+        for unit, rows_left in todo:
+            arrays = _as_it_is(group, unit, new=len(rows_left) == len(unit))
+            valid = arrays.pop("valid")
+            valid[np.array(rows_left) - unit.start] = MISSING
+            work = batches(items, rows_left, missing, batch_size, by_length, progress.update)
             for (rows, _), stored in passes.run(lambda batch: values(*batch), work):
                 places = np.array(rows) - unit.start
                 for name, found in stored.items():
@@ -72,15 +71,22 @@ def fill(
             write_unit(group, unit, arrays, valid)
 
 
+def _as_it_is(group: "zarr.Group", unit: range, new: bool) -> dict[str, np.ndarray]:
+    """A unit's arrays as they are in the store, or zeros where all of it is new."""
+    if new:
+        return {name: np.zeros((len(unit), *array.shape[1:]), dtype=array.dtype) for name, array in group.arrays()}
+    return {name: np.array(array[unit.start : unit.stop]) for name, array in group.arrays()}
+
+
 def batches(
     reading: Iterator[tuple[int, Integers | MediaError]],
-    unit: range,
+    unit: Sequence[int],
     missing: MissingMedia,
     size: int,
     by_length: bool,
     count: Callable[[int], Any],
 ) -> Iterator[tuple[list[int], Integers]]:
-    """The unit's readable rows in batches, with their integers stacked [n, ...]; the others go to `missing`."""
+    """The readable ones of a unit's rows in batches, with their integers stacked [n, ...]; others go to `missing`."""
     waiting: list[tuple[int, Integers]] = []
 
     def stacked(some: list[tuple[int, Integers]]) -> tuple[list[int], Integers]:
@@ -103,11 +109,15 @@ def batches(
 
 
 def recall_missing(
-    group: "zarr.Group", todo: list[range], sources: Sources, inputs: "ModelInputs", missing: MissingMedia, threads: int
+    group: "zarr.Group",
+    todo: Sequence[int],
+    sources: Sources,
+    reading: Reading,
+    missing: MissingMedia,
 ) -> None:
-    """Find out again why items of units that an earlier job finished are missing: the report lists all of them."""
-    open_rows = {row for unit in todo for row in unit}
+    """Find out again why items that an earlier job finished are missing: the report lists all of them."""
+    open_rows = set(todo)
     rows = [int(r) for r in np.flatnonzero(group["valid"][:] == MISSING) if int(r) not in open_rows]
-    for row, found in read_ahead(sources, rows, inputs.read, threads, 2 * threads):
+    for row, found in read_ahead(sources, rows, reading, 2 * reading.workers):
         known = found if isinstance(found, MediaError) else MediaError(sources.values[row], "did not decode before")
         missing.add(row, known)

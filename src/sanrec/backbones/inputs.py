@@ -10,7 +10,7 @@ import numpy as np
 from sanrec import artifacts
 from sanrec.backbones.extract import expected_settings, identity, missing_media
 from sanrec.backbones.filling import fill
-from sanrec.backbones.sources import Integers, channel_sources
+from sanrec.backbones.sources import Integers, Reading, channel_sources
 from sanrec.backbones.store import check_settings, open_store, read_manifest, read_rows
 from sanrec.backbones.writing import finish, inputs_plan, open_for_writing, unfinished
 from sanrec.config import CHANNELS, Config
@@ -66,15 +66,23 @@ def build_input_store(
         k: v for k, v in made_by["checkpoint_files"].items() if not k.endswith(".safetensors")
     }
     plan = inputs_plan(inputs.arrays, record.chunk_rows)
-    group, resumed = open_for_writing(manifest, made_by, len(sources), plan, record.chunk_rows)
+    group, resumed = open_for_writing(
+        manifest,
+        made_by,
+        len(sources),
+        plan,
+        record.chunk_rows,
+        lambda count: made_by | {"data": sources.first(count).fingerprint()},
+    )
     if not unfinished(group) and manifest.is_file():
         log.info("%s is finished, with these settings", manifest)
         return read_manifest(manifest)
     if resumed:
         log.info("going on with %s, where %d units are left", artifacts.store_of(str(manifest)), len(unfinished(group)))
     missing = missing_media(config, corpus, sources, manifest)
-    threads = threads or config.threads.extract
-    fill(group, sources, inputs, missing, _as_they_are, record.batch_size, threads, by_length=False)
+    seconds = config.find("corpus", corpus).seconds_per_item
+    reading = Reading(inputs.read, threads or config.threads.extract, seconds)
+    fill(group, sources, reading, missing, _as_they_are, record.batch_size, by_length=False)
     missing.write()
     return finish(manifest, "inputs", {"missing_report": missing.report.name})
 

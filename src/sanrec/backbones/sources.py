@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from sanrec.files import atomic
 from sanrec.media import MediaError
 
 Integers = dict[str, np.ndarray]
+Begun = tuple["Future[Any]", Callable[[], Any]]
 MARK_BYTES = 1 << 16
 REPORT_COLUMNS = ("item", "channel", "path", "reason")
 
@@ -31,6 +34,10 @@ class Sources:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def first(self, count: int) -> "Sources":
+        """Those of the first items alone."""
+        return Sources(self.channel, self.items[:count], self.values[:count])
 
     def absent(self) -> MediaError:
         """What is wrong with an item that has no source."""
@@ -112,30 +119,66 @@ def _mark(path: str) -> str:
         return ""
 
 
-def read_ahead(
-    sources: Sources, rows: Iterable[int], read: Callable[[str], Integers], workers: int, ahead: int
-) -> Generator[tuple[int, Integers | MediaError], None, None]:
-    """Each row with its integers or with what is wrong with its medium, in order.
+@dataclass(frozen=True)
+class Reading:
+    """How items are read."""
 
-    Up to `ahead` rows are read in background threads while the caller is busy: decoders let go of the interpreter's
-    lock, so they run beside the forward pass.
+    read: Callable[[str], Any]
+    """From a text, or a media file's path, to what the model takes. Raises MediaError for a bad one."""
+    workers: int
+    """How many are read side by side."""
+    seconds: float
+    """How long one may take."""
+
+
+def read_ahead(
+    sources: Sources, rows: Iterable[int], reading: Reading, ahead: int
+) -> Generator[tuple[int, Any], None, None]:
+    """Each row with what was read of it, or with the MediaError that says what is wrong with its medium, in order.
+
+    Up to `ahead` rows are read while the caller is busy: texts in threads, media in processes of their own, to which
+    the reading function is pickled, and from which what it gives.
     """
-    queue: deque[tuple[int, Future[Integers | MediaError]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+    begin = _in_threads if CHANNELS[sources.channel] == "text" else _apart
+    queue: deque[tuple[int, Future[Any], Callable[[], Any]]] = deque()
+    with ThreadPoolExecutor(reading.workers, thread_name_prefix="read") as pool:
         try:
             for row in rows:
-                queue.append((row, pool.submit(_try_read, sources, row, read)))
+                queue.append((row, *begin(pool, sources, row, reading)))
                 if len(queue) > ahead:
-                    done, future = queue.popleft()
-                    yield done, future.result()
+                    done, _, found = queue.popleft()
+                    yield done, found()
             while queue:
-                done, future = queue.popleft()
-                yield done, future.result()
+                done, _, found = queue.popleft()
+                yield done, found()
         finally:  # the caller stopped early: leave nothing running behind its back
+            for _, future, _ in queue:
+                future.cancel()
             pool.shutdown(cancel_futures=True)
 
 
-def _try_read(sources: Sources, row: int, read: Callable[[str], Integers]) -> Integers | MediaError:
+def _in_threads(
+    pool: ThreadPoolExecutor, sources: Sources, row: int, reading: Reading
+) -> tuple[Any, Callable[[], Any]]:
+    """A reading that is begun, and what waits for its end."""
+    future = pool.submit(_try_read, sources, row, reading.read)
+    return future, future.result
+
+
+def _apart(pool: ThreadPoolExecutor, sources: Sources, row: int, reading: Reading) -> Begun:
+    """The same in a process of its own."""
+    from sanrec.media import apart
+
+    file = sources.values[row]
+    if not file:
+        absent: Future[Any] = Future()
+        absent.set_result(sources.absent())
+        return absent, absent.result
+    future = apart.begin(reading.read, file, reading.workers, reading.seconds)
+    return future, partial(apart.outcome, future, file, reading.seconds)
+
+
+def _try_read(sources: Sources, row: int, read: Callable[[str], Any]) -> Any:
     value = sources.values[row]
     if not value:
         return sources.absent()

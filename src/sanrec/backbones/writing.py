@@ -1,13 +1,14 @@
 """Making Zarr stores: unit by unit, so that a killed job goes on where it stopped. `store` says how they lie on disk.
 
 Rows are written in units of `unit_rows`; `valid` of a unit is written last, and a unit is finished when it holds no
-NOT_DONE. zarr writes each chunk under a temporary name, so that a kill leaves no half of one.
+NOT_DONE. zarr writes each chunk under a temporary name, so that a kill leaves no half of one. A store whose corpus got
+more items at its end grows: what is there stays.
 """
 
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
@@ -60,13 +61,19 @@ def inputs_plan(arrays: Mapping[str, tuple[str, tuple[int, ...]]], unit_rows: in
 
 
 def open_for_writing(
-    manifest: str | Path, identity: Mapping[str, Any], items: int, plan: Mapping[str, ArrayPlan], unit_rows: int
+    manifest: str | Path,
+    identity: Mapping[str, Any],
+    items: int,
+    plan: Mapping[str, ArrayPlan],
+    unit_rows: int,
+    of_first: Callable[[int], Mapping[str, Any]] | None = None,
 ) -> "tuple[zarr.Group, bool]":
     """The store of `manifest`, opened to go on where it stopped, or made new; and whether it was there.
 
     A store without a manifest is unfinished, or its manifest was taken away so that it be made anew: with the same
     identity it is gone on with, with another it is replaced. One with a manifest is finished: with another identity
-    it is never touched, but refused with a StoreError that names the differences.
+    it is never touched, but refused with a StoreError that names the differences. Both grow instead where they are of
+    the first n of these items: `of_first` gives the identity of these (None: never).
     """
     import zarr
 
@@ -83,6 +90,10 @@ def open_for_writing(
         if _versions() not in group.attrs["made_with"]:
             group.attrs["made_with"] = [*group.attrs["made_with"], _versions()]
         return group, True
+    if stored is not None and _grows(group, stored, items, plan, of_first):
+        manifest.unlink(missing_ok=True)
+        _grow(group, identity, items)
+        return zarr.open_group(folder, mode="r+", zarr_format=3), True
     if manifest.exists() and folder.exists():
         what = differences(stored or {}, identity) or ["what made it cannot be read"]
         raise StoreError(
@@ -92,6 +103,50 @@ def open_for_writing(
     manifest.unlink(missing_ok=True)  # it vouches for a store that is gone
     create(folder, identity, items, plan, unit_rows)
     return zarr.open_group(folder, mode="r+", zarr_format=3), False
+
+
+def open_begun(manifest: str | Path, identity: Mapping[str, Any]) -> "zarr.Group":
+    """The store of `manifest` that another job began, to fill a part of it. Raises StoreError where it is another."""
+    import zarr
+
+    folder = Path(store_of(str(manifest)))
+    if not folder.is_dir():
+        raise StoreError(f"{folder}: not begun yet; `snakemake {manifest} --cores` begins it before its parts are made")
+    group = zarr.open_group(folder, mode="r+", zarr_format=3)
+    if found := differences(dict(group.attrs).get("identity", {}), canonical(identity)):
+        raise StoreError(
+            f"{folder} was begun with other settings: {'; '.join(found)}. Remove the files of its parts beside it "
+            f"(shards/) and have it begun anew: snakemake {manifest} --cores"
+        )
+    return group
+
+
+def _item_count(group: "zarr.Group") -> int:
+    """How many items a store's identity speaks of, also where a kill left some arrays longer already."""
+    return int(group.attrs.get("items", group["valid"].shape[0]))
+
+
+def _grows(
+    group: "zarr.Group",
+    stored: Mapping[str, Any],
+    items: int,
+    plan: Mapping[str, ArrayPlan],
+    of_first: Callable[[int], Mapping[str, Any]] | None,
+) -> bool:
+    """Whether a store is of the first of these items, and else as asked."""
+    count = _item_count(group)
+    if of_first is None or count >= items or stored != canonical(of_first(count)):
+        return False
+    shapes = {name: array.shape[1:] for name, array in group.arrays() if name != "valid"}
+    return shapes == {name: array.shape for name, array in plan.items()}
+
+
+def _grow(group: "zarr.Group", identity: Mapping[str, Any], items: int) -> None:
+    """Make room for more items. Killed in the middle, it is done again: the identity is changed last, at once."""
+    group.attrs["items"] = _item_count(group)
+    for _, array in group.arrays():
+        array.resize((items, *array.shape[1:]))
+    group.update_attributes({"identity": identity, "items": items})
 
 
 def _fits(group: "zarr.Group", items: int, plan: Mapping[str, ArrayPlan]) -> bool:
@@ -111,6 +166,7 @@ def create(
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         attributes = {"identity": canonical(identity), "unit_rows": unit_rows, "made_with": [_versions()]}
+        attributes["items"] = items
         group = zarr.open_group(temporary, mode="w", zarr_format=3, attributes=attributes)
         valid = {"valid": ArrayPlan("uint8", (), (unit_rows,))}
         for name, array in {**plan, **valid}.items():
@@ -135,11 +191,21 @@ def create(
 
 def unfinished(group: "zarr.Group") -> list[range]:
     """The rows of each unit that is still to do, in order: not finished, or with a chunk that got lost since."""
+    return [unit for unit, _ in to_do(group)]
+
+
+def to_do(group: "zarr.Group") -> list[tuple[range, list[int]]]:
+    """Each unit that is still to do, and which of its rows: those that are NOT_DONE, or all where a chunk got lost."""
     rows, valid = int(group.attrs["unit_rows"]), np.asarray(group["valid"][:])
-    units = [range(a, min(a + rows, len(valid))) for a in range(0, len(valid), rows)]
     there = {path.as_posix() for path in _chunk_files(group)}
     lost = {name.partition(":")[0] for name in _expected_chunks(group) if name.partition(":")[2] not in there}
-    return [unit for unit in units if (valid[unit.start : unit.stop] == NOT_DONE).any() or str(unit.start) in lost]
+    found = []
+    for start in range(0, len(valid), rows):
+        unit = range(start, min(start + rows, len(valid)))
+        left = [row for row in unit if valid[row] == NOT_DONE or str(start) in lost]
+        if left:
+            found.append((unit, left))
+    return found
 
 
 def _chunk_files(group: "zarr.Group") -> list[Path]:

@@ -6,7 +6,7 @@ them the captions to the last word, are the same whether a job was killed or not
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 from sanrec import artifacts
 from sanrec.backbones.checkpoints import open_checkpoint
 from sanrec.backbones.extract import chosen_device, torch_threads
-from sanrec.backbones.sources import MissingMedia, Sources, read_ahead, read_sources
+from sanrec.backbones.shards import WHOLE, Shard
+from sanrec.backbones.sources import MissingMedia, Reading, Sources, read_ahead, read_sources
 from sanrec.backbones.store import canonical, differences
 from sanrec.captions.llava import Llava
-from sanrec.captions.partial import Partial
+from sanrec.captions.partial import Partial, read_batches
 from sanrec.captions.prompts import Prompt, load_prompt
 from sanrec.config import Captioner, Config
 from sanrec.errors import StoreError
@@ -51,8 +52,9 @@ log = logging.getLogger(__name__)
 class Describing(Protocol):
     """What this step asks of a captioner; `llava.Llava` is one."""
 
-    def read(self, file: str) -> Any:
-        """The pictures of one file. Raises MediaError for a bad one."""
+    @property
+    def read(self) -> Callable[[str], Any]:
+        """A function from a file to its pictures, which can be pickled. Raises MediaError for a bad one."""
 
     def describe(self, pictures: Sequence[Any], seed: int) -> list[tuple[str, int]]:
         """The captions of some items' pictures, with their lengths in tokens."""
@@ -66,11 +68,15 @@ def caption_corpus(
     checkpoint_manifest: str | Path | None = None,
     out: str | Path | None = None,
     device: str | None = None,
+    shard: Shard = WHOLE,
 ) -> Path:
     """Write the captions of a corpus' covers or videos (`medium`): columns as in SCHEMA, a row per item, in its order.
 
     Paths and device are those of the workflow and of `config` unless given. Which items have no caption, and why, is
     listed in `{medium}.missing.csv` beside the table too. Returns the table's path.
+
+    Where several jobs share a corpus, each with its `shard` writes the batches that are its own to a file of its own,
+    whose path it returns; one without a shard gathers these, does what is lacking, and writes the table.
 
     Raises DataError where more items stay without a caption than `missing_limit` of the corpus allows; StoreError
     where captions made by other settings are in the way; ConfigError or DataError for prompts and checkpoints.
@@ -86,7 +92,13 @@ def caption_corpus(
         _refuse_other_captions(out, made_by)
         log.info("%s is finished, with these settings", out)
         return out
-    partial = Partial(out.with_suffix(".partial.jsonl"), made_by)
+    shares = out.parent / "shards" / medium
+    share = shares / f"{shard}.jsonl"
+    # Snakemake takes a failed job's outputs away: what is not finished lies under another name.
+    partial = Partial(out.with_suffix(".partial.jsonl") if shard == WHOLE else shares / f".{share.name}", made_by)
+    if shard == WHOLE:
+        for file in sorted(shares.glob("[!.]*.jsonl")):
+            partial.batches = read_batches(file, made_by)[0] | partial.batches
     missing = MissingMedia(
         sources, corpus, config.find("corpus", corpus).missing_limit, out.with_suffix(".missing.csv")
     )
@@ -97,13 +109,21 @@ def caption_corpus(
     if kept:
         log.info("going on with %s, where %d of %d items are done", partial.path, _count(kept), len(sources))
     starts = range(0, len(sources), record.batch_size)
-    todo = [range(a, min(a + record.batch_size, len(sources))) for a in starts if a not in kept]
+    todo = [
+        range(start, min(start + record.batch_size, len(sources)))
+        for place, start in enumerate(starts)
+        if start not in kept and shard.owns(place)
+    ]
     with torch_threads(config.threads.extract):
         if todo:
             llava = Llava(manifest, record, medium, prompt, chosen_device(device or config.device))
-            for first, rows in describe_batches(llava, sources, todo, config.threads.extract):
+            seconds = config.corpora[corpus].seconds_per_item
+            for first, rows in describe_batches(llava, sources, todo, config.threads.extract, seconds):
                 partial.add(first, rows)
                 _note(missing, first, rows)
+    if shard != WHOLE:
+        partial.path.replace(share)
+        return share
     missing.write()
     write_captions(out, sources, partial.rows(), name, prompt, made_by)
     partial.remove()
@@ -112,7 +132,7 @@ def caption_corpus(
 
 def identity(name: str, record: Captioner, prompt: Prompt, manifest: Path, sources: Sources) -> dict[str, Any]:
     """All that decides the captions: the captioner and its settings, the prompt, the checkpoint and the data."""
-    settings = record.model_dump(exclude={"prompts", "license", "gated", "device_map"})
+    settings = record.model_dump(exclude={"prompts", "license", "gated", "device_map", "shards"})
     files = read_json(manifest).get("files") if manifest.is_file() else None
     return {
         "captioner": name,
@@ -135,16 +155,17 @@ def _refuse_other_captions(path: Path, made_by: dict[str, Any]) -> None:
 
 
 def describe_batches(
-    llava: Describing, sources: Sources, todo: Sequence[range], threads: int
+    llava: Describing, sources: Sources, todo: Sequence[range], threads: int, seconds: float
 ) -> Iterator[tuple[int, list[Row]]]:
     """The rows of each batch of items, with the position of its first; files are read ahead while the model writes."""
     items, largest = [item for batch in todo for item in batch], max(map(len, todo))
+    reading = Reading(llava.read, threads, seconds)
     with (
-        closing(read_ahead(sources, items, llava.read, threads, 2 * largest + threads)) as reading,
+        closing(read_ahead(sources, items, reading, 2 * largest + reading.workers)) as files,
         bar(total=len(sources), initial=len(sources) - len(items), unit="item", desc=sources.channel) as progress,
     ):
         for batch in todo:
-            found = [next(reading)[1] for _ in batch]
+            found = [next(files)[1] for _ in batch]
             usable = [one for one in found if not isinstance(one, MediaError)]
             answers = iter(answer(llava, usable, batch.start))
             yield batch.start, [_unread(one) if isinstance(one, MediaError) else next(answers) for one in found]

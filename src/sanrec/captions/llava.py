@@ -5,17 +5,17 @@ beside a thumbnail of it, so the tokens it takes depend on its shape; shorter pr
 generation does not see it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sanrec.backbones.checkpoints import Checkpoint, open_checkpoint
 from sanrec.backbones.placing import placement
+from sanrec.captions.pictures import cover_picture, video_pictures
 from sanrec.captions.prompts import Prompt
 from sanrec.config import Captioner
 from sanrec.errors import ConfigError, DataError
-from sanrec.media.image import read_image
-from sanrec.media.video import read_moments
 
 if TYPE_CHECKING:
     import torch
@@ -56,14 +56,13 @@ class Llava:
         # a template that begins with the token which the tokenizer adds by itself would give it twice
         self.adds_special_tokens = not (bos and self.text.startswith(bos))
 
-    def read(self, file: str) -> "list[Image]":
-        """The pictures that the model is shown of a cover's or video's file. Raises MediaError for a bad one."""
-        from PIL import Image
-
+    @property
+    def read(self) -> Callable[[str], "list[Image]"]:
+        """The function from a cover's or video's file to the pictures that the model is shown of it."""
         if self.medium == "video":
-            return [Image.fromarray(frame) for frame in read_moments(file, self.pictures)]
-        longest = max(max(size) for size in self.model.config.image_grid_pinpoints)
-        return [read_image(file, longest)]  # larger than any tile pattern it need not be decoded
+            return partial(video_pictures, count=self.pictures)
+        # larger than any tile pattern it need not be decoded
+        return partial(cover_picture, longest=max(max(size) for size in self.model.config.image_grid_pinpoints))
 
     def describe(self, pictures: "Sequence[Sequence[Image]]", seed: int) -> list[tuple[str, int]]:
         """The captions of n items, each with the number of its tokens, special ones not counted.

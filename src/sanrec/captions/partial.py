@@ -11,28 +11,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+Batches = dict[int, list[dict[str, Any]]]
+"""Rows by the position of the first item that they are of."""
+
+
+def read_batches(path: Path, identity: Mapping[str, Any]) -> tuple[Batches, list[bytes]]:
+    """The whole batches of a job's file and its good lines; none where other things made it, or it is not there."""
+    head = json.dumps(identity, sort_keys=True).encode()
+    lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
+    batches: Batches = {}
+    good = lines[:1] if lines[:1] == [head] else []
+    for line in lines[1:] if good else []:
+        try:
+            batch = json.loads(line)
+        except ValueError:
+            break
+        batches[batch["first"]] = batch["rows"]
+        good.append(line)
+    return batches, good or [head]
+
 
 class Partial:
-    """The finished batches of one job: rows by the position of the item they are of."""
+    """The finished batches of one job."""
 
     def __init__(self, path: str | Path, identity: Mapping[str, Any]) -> None:
         """Open the file of a job, to go on with it; one that other things made, or none, is begun anew."""
         self.path = Path(path)
-        head = json.dumps(identity, sort_keys=True).encode()
-        lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.is_file() else []
-        self.batches: dict[int, list[dict[str, Any]]] = {}
-        good = lines[:1] if lines[:1] == [head] else []
-        for line in lines[1:] if good else []:
-            try:
-                batch = json.loads(line)
-            except ValueError:
-                break
-            self.batches[batch["first"]] = batch["rows"]
-            good.append(line)
+        self.batches, good = read_batches(self.path, identity)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        whole = b"".join(line + b"\n" for line in good or [head])
+        whole = b"".join(line + b"\n" for line in good)
         with self.path.open("r+b" if self.path.is_file() else "wb") as file:
-            if not good:
+            if len(good) == 1:
                 file.write(whole)
             file.truncate(len(whole))
 

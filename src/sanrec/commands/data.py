@@ -86,19 +86,32 @@ def prepare_dataset(config: "Config", args: argparse.Namespace) -> None:
 
 def caption(config: "Config", args: argparse.Namespace) -> None:
     """Have a vision-language model put a corpus' covers or videos into words."""
+    from sanrec.backbones.shards import WHOLE, parse_shard
     from sanrec.captions.caption import caption_corpus
 
-    caption_corpus(config, args.corpus, args.medium)
+    caption_corpus(config, args.corpus, args.medium, shard=parse_shard(args.shard) if args.shard else WHOLE)
 
 
 def extract(config: "Config", args: argparse.Namespace) -> None:
-    """Run a backbone over a corpus' channel and store all its hidden states."""
+    """Run a backbone over a corpus' channel and store all its hidden states.
+
+    Where several jobs share it: `begin` makes the empty store, 2-of-7 fills a part of it, and without a shard it is
+    finished.
+    """
     from sanrec import artifacts
     from sanrec.backbones.extract import extract as run_extraction
+    from sanrec.backbones.shards import parse_shard
+    from sanrec.files import write_json
 
     names = args.corpus, args.channel, args.backbone
-    needs = artifacts.items(args.corpus), artifacts.checkpoint(args.backbone)
-    run_extraction(config, *names, *needs, artifacts.hidden(*names), config.threads.extract, config.device)
+    if args.shard == "begin":
+        run_extraction(config, *names, begin_only=True)
+        write_json(artifacts.hidden_begun(*names), {"begun": artifacts.store_of(artifacts.hidden(*names))})
+    elif args.shard:
+        run_extraction(config, *names, shard=parse_shard(args.shard))
+        write_json(artifacts.hidden_shard(*names, args.shard), {"filled": args.shard})
+    else:
+        run_extraction(config, *names)
 
 
 def inputs(config: "Config", args: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from sanrec.config.base import (
 from sanrec.config.config import Config
 from sanrec.config.data import Columns, Corpus, Dataset, Download, Labels
 from sanrec.config.settings import Settings
-from sanrec.config.studies import Study, Threads, Timing, Tuning
+from sanrec.config.studies import Resources, Study, Threads, Timing, Tuning
 
 __all__ = [
     "CAPTIONED",
@@ -42,6 +42,7 @@ __all__ = [
     "Medium",
     "Modality",
     "Pooling",
+    "Resources",
     "Settings",
     "Study",
     "Threads",

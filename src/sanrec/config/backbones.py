@@ -48,6 +48,9 @@ class Backbone(Frozen):
     """Items per chunk of the stores; fewer where an item is dear. A batch never crosses a chunk."""
     batch_size: Count = 64
     """Items per forward pass of extraction."""
+    shards: Count = 1
+    """Jobs that share extraction: on a cluster they run at the same time. Each takes every so-many-th chunk (of
+    `chunk_rows` items), so more jobs than chunks leave some without work. Numbers do not change."""
     kept_layers: str = Field("full", pattern=rf"^(?:{RULE})$")
     """Which blocks' states extraction stores, by one rule in the language of the setting `layers`; the embeddings and
     the final state always. By default all; `even` keeps what runs read by default: of Llama-3-70b 7 layers in 81."""
@@ -108,6 +111,8 @@ class Captioner(Frozen):
     """Longest caption, in the captioner's tokens."""
     batch_size: Count = 8
     """Items per call of the model; also the unit in which a killed job goes on."""
+    shards: Count = 1
+    """Jobs that share the captioning of a corpus' covers or videos. Captions do not change."""
     temperature: float = Field(0, ge=0)
     """0 always takes the likeliest word (greedy); above, words are drawn, from seeds that the item's row decides."""
     dtype: Literal["float32", "float16", "bfloat16"] = "bfloat16"

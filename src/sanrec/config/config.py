@@ -12,7 +12,7 @@ from pydantic import (
 from sanrec.config.backbones import Backbone, Captioner
 from sanrec.config.base import USUAL_CAPTIONERS, Frozen
 from sanrec.config.data import Corpus, Dataset
-from sanrec.config.studies import Study, Threads, Timing, Tuning
+from sanrec.config.studies import Resources, Study, Threads, Timing, Tuning
 from sanrec.errors import ConfigError, unknown
 
 
@@ -30,6 +30,8 @@ class Config(Frozen):
     """Where models run: auto takes a GPU if there is one."""
     threads: Threads = Threads()
     """CPU threads per job."""
+    resources: Resources = Resources()
+    """Time and memory that jobs ask a cluster for (docs: hpc)."""
     memory_budget: Annotated[ByteSize, Field(gt=0), WithJsonSchema({"type": ["string", "integer"]})] | None = None
     """Memory for a run's hidden states, as 8GB. Where they need more, three quarters of it hold the items met most
     often, and the others are read from a file in the run's folder while it trains; the last quarter is left for what

@@ -52,6 +52,8 @@ class Corpus(Frozen):
     """With source `demo`: numbers of the generated world that differ from its own (docs: demo)."""
     missing_limit: float = Field(0.05, ge=0, le=1)
     """Largest share of items whose medium may be missing or broken before extraction is an error."""
+    seconds_per_item: float = Field(60, gt=0)
+    """Longest time to decode one cover, video or sound: what takes longer counts as missing."""
     captioners: dict[Medium, str] = {}
     """The captioner of covers and that of videos, where they are not the usual ones: those of IISAN-Versa, and in a
     demo's corpus the demo's."""

@@ -1,6 +1,7 @@
 """What tables take, and how jobs run: studies, threads, timing and tuning."""
 
 from pydantic import (
+    Field,
     NonNegativeInt,
 )
 from pydantic import PositiveInt as Count
@@ -51,6 +52,15 @@ class Threads(Frozen):
     """Extraction of hidden states and of model-ready inputs."""
     train: Count = 1
     """Training. Another number gives other last bits."""
+
+
+class Resources(Frozen):
+    """What jobs ask a cluster for, as a multiple of what the rules ask for by themselves."""
+
+    time: float = Field(1.0, gt=0)
+    """Of the running time. Every retry asks for twice as much as the attempt before."""
+    memory: float = Field(1.0, gt=0)
+    """Of the memory. Every retry asks for twice as much as the attempt before."""
 
 
 class Timing(Frozen):

@@ -10,6 +10,7 @@ is wrong with one is a DataError that says in which file and line, and what to d
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,7 +31,10 @@ SUFFIXES = {
     "audio": (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus"),
 }
 HEADER_IDS = {"item", "itemid", "id", "video", "videoid"}  # first column's name, where a titles csv has a header
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 QUOTED = re.compile(r'"(?:[^"]|"")*"')  # a whole csv field in quotes, those inside it doubled
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,20 @@ def read_titles(path: str | Path, layout: str, key: str = "titles") -> dict[str,
     """Item ids and their titles, in the order of the file; "" where an item has none.
 
     `layout` is a name in LAYOUTS, `key` the config key that names the file, for the error message. Entities such as
-    `&amp;` stay as they stand, as in the published code. Raises DataError for a file that is missing, empty or not
-    UTF-8, for a malformed line, and for an item id that is empty, holds white space, or was there before.
+    `&amp;` stay as they stand, as in the published code. Bytes of a title that are not UTF-8 become the replacement
+    character, with a warning. Raises DataError for a file that is missing, empty or in another encoding altogether, for
+    a malformed line, and for an item id that is empty, holds white space or such bytes, or was there before.
     """
     path = Path(path)
-    text = _read_text(path, "one line per item, with its id and title", key)
+    text = _read_text(path, "one line per item, with its id and title", key, lenient=True)
     titles: dict[str, str] = {}
     lines: dict[str, int] = {}
     for number, item, title in LAYOUTS[layout](path, text):
         item = item.strip()
         if not item or len(item.split()) > 1:
             _fail(path, number, f"{item!r} is no item id: an id is neither empty nor holds white space")
+        if REPLACEMENT in item:
+            _fail(path, number, f"item id '{item}' holds bytes that are not UTF-8; save the file as UTF-8")
         if item in titles:
             _fail(path, number, f"item '{item}' was there before, in line {lines[item]}; keep one of the two lines")
         titles[item] = title.strip()
@@ -178,8 +185,8 @@ def find_media(folder: str | Path, kind: str) -> dict[str, str]:
     return {item: name for item, (_, name) in found.items()}
 
 
-def _read_text(path: Path, holds: str, key: str) -> str:
-    """The text of a user's file, a byte order mark taken off."""
+def _read_text(path: Path, holds: str, key: str, lenient: bool = False) -> str:
+    """The text of a user's file, a byte order mark taken off; `lenient` about single bytes that are not UTF-8."""
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -192,6 +199,17 @@ def _read_text(path: Path, holds: str, key: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
+        if lenient and b"\0" not in data:  # else it is UTF-16 or no text
+            text = data.decode("utf-8-sig", "replace")
+            found = sum(REPLACEMENT in one for one in text.split("\n"))
+            log.warning(
+                "%s: %d lines are not UTF-8, the first is line %d: these bytes become %s",
+                path,
+                found,
+                line,
+                REPLACEMENT,
+            )
+            return text
         _fail(path, line, f"byte {error.start} (0x{data[error.start]:02x}) is not UTF-8; save the file as UTF-8")
 
 

@@ -22,6 +22,9 @@ class MediaError(SanrecError):
         self.file = str(file)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["MediaError"], tuple[str, str]]:
+        return MediaError, (self.file, self.reason)  # it comes back from other processes
+
 
 @contextmanager
 def decoding(file: str | Path) -> Iterator[None]:

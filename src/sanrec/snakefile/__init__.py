@@ -41,6 +41,7 @@ from sanrec.snakefile.reports import (
     tabled,
     tables,
 )
+from sanrec.snakefile.resources import megabytes, minutes
 from sanrec.snakefile.runs import (
     run_of,
     run_settings,
@@ -53,11 +54,13 @@ from sanrec.snakefile.stores import (
     backbone_record,
     caption_needs,
     caption_record,
+    caption_shard_files,
     checkpoint_record,
     count_record,
     counted_backbones,
     demo_backbones,
     demo_captioners,
+    shard_files,
     store_needs,
 )
 
@@ -67,6 +70,7 @@ __all__ = [
     "beside_snakefile",
     "caption_needs",
     "caption_record",
+    "caption_shard_files",
     "checkpoint_record",
     "corpus_needs",
     "costs_needs",
@@ -92,6 +96,8 @@ __all__ = [
     "measurements",
     "media_listing",
     "media_needs",
+    "megabytes",
+    "minutes",
     "none_of",
     "one_of",
     "other_than",
@@ -102,6 +108,7 @@ __all__ = [
     "run_settings",
     "searched_run",
     "settle",
+    "shard_files",
     "shown",
     "store_needs",
     "table_needs",

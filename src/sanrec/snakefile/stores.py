@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sanrec import artifacts
+from sanrec.backbones.shards import shards
 from sanrec.captions.prompts import load_prompt
 from sanrec.config import CAPTIONED, CHANNELS, Config
 from sanrec.errors import ConfigError, unknown
@@ -39,6 +40,19 @@ def store_needs(config: Config, corpus: str, channel: str, backbone: str) -> dic
     return needs | ({"captions": artifacts.captions(corpus, CAPTIONED[channel])} if channel in CAPTIONED else {})
 
 
+def shard_files(config: Config, corpus: str, channel: str, backbone: str) -> list[str]:
+    """What the jobs leave that share a store's extraction; nothing where one does it alone."""
+    record = config.find("backbone", backbone)
+    count = 1 if record.source == "features" else record.shards
+    return [artifacts.hidden_shard(corpus, channel, backbone, str(shard)) for shard in shards(count)]
+
+
+def caption_shard_files(config: Config, corpus: str, medium: str) -> list[str]:
+    """What the jobs leave that share a corpus' captioning; nothing where one does it alone."""
+    count = config.captioners[config.find_captioner(corpus, medium)].shards
+    return [artifacts.caption_shard(corpus, medium, str(shard)) for shard in shards(count)]
+
+
 def caption_needs(config: Config, corpus: str, medium: str) -> dict[str, str]:
     """What captioning reads: the item table, and the checkpoint of the captioner that the corpus has for the medium."""
     captioner = config.find_captioner(corpus, medium)
@@ -49,7 +63,7 @@ def caption_record(config: Config, corpus: str, medium: str) -> str:
     """What captions depend on beside that: the captioner's name and record, and the prompt's very words."""
     name = config.find_captioner(corpus, medium)
     record = config.captioners[name]
-    told = record.model_dump(exclude={"license", "gated", "device_map", "prompts"})
+    told = record.model_dump(exclude={"license", "gated", "device_map", "prompts", "shards"})
     return json.dumps([name, told, load_prompt(record.prompts[medium]).digest])
 
 
@@ -67,7 +81,7 @@ def backbone_record(config: Config, backbone: str) -> str:
     record = config.find("backbone", backbone)
     later = ("kept_layers", "dtype", "quantization")
     usual = {name for name in later if getattr(record, name) == type(record).model_fields[name].default}
-    return record.model_dump_json(exclude={"license", "architecture", "gated", "device_map"} | usual)
+    return record.model_dump_json(exclude={"license", "architecture", "gated", "device_map", "shards"} | usual)
 
 
 def counted_backbones(config: Config) -> list[str]:

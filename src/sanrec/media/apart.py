@@ -1,0 +1,96 @@
+"""Decoding in processes of its own: a file that crashes its decoder, or keeps it busy for ever, costs itself alone.
+
+The processes are started once and stay until the program ends; one that crashed, or was too slow, is replaced. They
+know neither torch nor the model.
+"""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as TooSlow
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from sanrec.media import MediaError
+
+T = TypeVar("T")
+LOOKED_AFTER = 2.0  # seconds between looks whether the program is still there
+DECODER_MEMORY = 4 << 30
+"""Bytes that a decoder may ask for beyond what its process has from the start; a file that wants more is a bad one."""
+
+
+def begin(read: Callable[[str], T], file: str, workers: int, seconds: float) -> "ProcessFuture[T]":
+    """Begin to read a file in one of `workers` processes, which has so many seconds; see `outcome`."""
+    return _processes(workers).schedule(_read, (read, file), timeout=seconds)
+
+
+def outcome(future: "ProcessFuture[T]", file: str, seconds: float) -> T | MediaError:
+    """What came of it, or what is wrong with the file. Other errors than those of media are raised."""
+    try:
+        return future.result()
+    except TooSlow:
+        return MediaError(file, f"decoding takes longer than {seconds:g} s")
+    except ProcessExpired as error:
+        return MediaError(file, f"its decoder crashed ({_cause(error.exitcode)})")
+
+
+def _read(read: Callable[[str], T], file: str) -> T | MediaError:
+    try:
+        return read(file)
+    except MediaError as error:
+        return error
+    except MemoryError:
+        return MediaError(file, f"decoding takes more than {DECODER_MEMORY >> 30} GiB of memory")
+
+
+def _cause(code: int | None) -> str:
+    """An exit status in words: a signal's name, where one ended the process."""
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            return signal.Signals(-code).name
+    return f"status {code}"
+
+
+@lru_cache(maxsize=1)
+def _processes(workers: int) -> ProcessPool:
+    # A fork of a program with threads may stop for ever; a process that starts bare cannot.
+    way = "forkserver" if sys.platform == "linux" else "spawn"
+    pool = ProcessPool(workers, initializer=_prepare, initargs=(os.getpid(),), context=multiprocessing.get_context(way))
+    atexit.register(_end, pool)
+    return pool
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()
+    pool.join()
+
+
+def _prepare(program: int) -> None:
+    """What a new process of a program does first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which ends its processes
+    threading.Thread(target=_end_with, args=(program,), daemon=True).start()
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        limit = pages * resource.getpagesize() + DECODER_MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _end_with(program: int) -> None:
+    """End this process when the program has: one that is killed cannot end it, and a file may keep it busy for ever."""
+    while True:
+        time.sleep(LOOKED_AFTER)
+        try:
+            os.kill(program, 0)  # sends nothing
+        except OSError:
+            os._exit(1)

@@ -1,0 +1,183 @@
+"""`snakemake --profile slurm` on a real Slurm: see cluster.sh. Each test takes minutes."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+ROOT = Path(__file__).parents[2]
+SHORT = {"adapter_width": 8, "batch_size": 64, "max_epochs": 2, "patience": 2}
+RUN = "results/demo/runs/crossan/TI/default/seed=0"
+LONG_EPOCHS = 600  # more than a minute of training, and no end before
+pytestmark = pytest.mark.slow
+
+
+def make_config(folder: Path, **more: object) -> None:
+    """A small world, short runs."""
+    values = {
+        "corpora": {"demo": {"world": {"items": 60, "users": 140}}},
+        "datasets": {name: {"settings": {"all": SHORT}} for name in ("demo", "demo-half")},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(values | more))
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(folder), *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in ("SANREC_CONFIG", "PYTHONPATH")}
+
+
+def on_slurm(folder: Path, target: str, *more: str) -> list[str]:
+    """The profile as users have it, but that a job is looked after every second and a file awaited for ten."""
+    quick = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
+    return command(folder, "--profile", str(ROOT / "slurm"), *quick, *more, target)
+
+
+class Workflow:
+    """A workflow in the background."""
+
+    def __init__(self, folder: Path, target: str, *more: str) -> None:
+        self.log = folder / "workflow.log"
+        with self.log.open("w") as file:
+            words = on_slurm(folder, target, *more)
+            self.process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=environment())
+
+    def finish(self, seconds: int = 900) -> str:
+        assert self.process.wait(seconds) == 0, self.log.read_text()
+        return self.log.read_text()
+
+    def wait_for(self, met: Callable[[str], object], seconds: int = 300) -> None:
+        until = time.monotonic() + seconds
+        while not met(self.log.read_text()):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.5)
+
+
+def submitted(log: str) -> list[str]:
+    """The ids that Slurm gave, in order."""
+    return re.findall(r"submitted with SLURM jobid (\d+)", log)
+
+
+def of_rule(log: str, rule: str) -> list[str]:
+    """Those of one rule's jobs."""
+    return re.findall(rf"submitted with SLURM jobid (\d+) \(log: \S*rule_{rule}/", log)
+
+
+def asked(job: str) -> dict[str, str]:
+    """What Slurm knows of a job, also a while after its end."""
+    shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True, check=True).stdout
+    return dict(re.findall(r"(\w+)=(\S*)", shown))
+
+
+def train_local(folder: Path) -> dict:
+    """The weights of the same run, made without Slurm."""
+    folder.mkdir()
+    make_config(folder)
+    done = subprocess.run(
+        command(folder, "--cores", "2", f"{RUN}/metrics.json"), capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return load_file(folder / RUN / "model.safetensors")
+
+
+def test_short_one_run_and_its_stores_as_without_slurm(cluster, tmp_path):
+    make_config(tmp_path)
+    log = Workflow(tmp_path, f"{RUN}/metrics.json").finish()
+    weights, expected = load_file(tmp_path / RUN / "model.safetensors"), train_local(tmp_path / "local")
+    assert all((weights[name] == value).all() for name, value in expected.items())
+    assert len(submitted(log)) >= 5
+    train = asked(of_rule(log, "train")[0])
+    assert train["JobState"] == "COMPLETED"
+    assert "mem=8000M" in train["TRES"] or "mem=7.8125G" in train["TRES"], train["TRES"]
+    assert train["TimeLimit"] == "1-00:00:00"
+    assert "group_" in log  # the small ones share an allocation
+
+
+def test_a_gpu_is_asked_for_where_the_profile_says_so(cluster, tmp_path):
+    make_config(tmp_path)
+    log = Workflow(tmp_path, "results/demo/hidden/title/bert.json", "--set-resources", "hidden:gpu=1").finish()
+    assert "gres/gpu=1" in asked(of_rule(log, "hidden")[0])["TRES"]
+
+
+def test_too_little_memory_is_mended_by_a_retry(cluster, tmp_path):
+    make_config(tmp_path, resources={"memory": 0.04})
+    log = Workflow(tmp_path, "results/demo/hidden/title/bert.json").finish()
+    assert "Trying to restart job" in log or "restart" in log
+    jobs = of_rule(log, "hidden")
+    assert len(jobs) > 1
+    asked_for = [int(asked(job)["MinMemoryNode"].removesuffix("M")) for job in jobs]
+    assert asked_for == [asked_for[0] * 2**retry for retry in range(len(jobs))]
+
+
+def test_too_little_time_is_mended_by_a_retry_that_goes_on(cluster, tmp_path):
+    settings = {"all": SHORT, "crossan": {"max_epochs": LONG_EPOCHS, "patience": LONG_EPOCHS}}
+    datasets = {"demo": {"settings": settings}}
+    make_config(tmp_path, datasets=datasets)
+    first = command(tmp_path, "--cores", "2", "--until", "hidden", f"{RUN}/metrics.json")
+    done = subprocess.run(first, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    make_config(tmp_path, datasets=datasets, resources={"time": 0.0001})
+    log = Workflow(tmp_path, f"{RUN}/metrics.json").finish(1200)
+    jobs = of_rule(log, "train")
+    assert len(jobs) > 1
+    assert [asked(job)["TimeLimit"] for job in jobs[:2]] == ["00:01:00", "00:02:00"]
+    assert asked(jobs[0])["JobState"] == "TIMEOUT"
+    history = pd.read_csv(tmp_path / RUN / "history.csv")
+    assert history["epoch"].tolist() == list(range(1, LONG_EPOCHS + 1))
+
+
+def test_a_cancelled_job_is_tried_again(cluster, tmp_path):
+    make_config(tmp_path)
+    workflow = Workflow(tmp_path, "results/demo/hidden/title/bert.json")
+    workflow.wait_for(lambda log: of_rule(log, "hidden"))
+    job = of_rule(workflow.log.read_text(), "hidden")[0]
+    subprocess.run(["scancel", job], check=True)
+    log = workflow.finish()
+    assert len(of_rule(log, "hidden")) == 2
+    assert asked(job)["JobState"] == "CANCELLED"
+
+
+def test_the_controller_may_be_restarted_in_the_middle(cluster, tmp_path):
+    make_config(tmp_path)
+    workflow = Workflow(tmp_path, f"{RUN}/metrics.json")
+    workflow.wait_for(lambda log: len(submitted(log)) >= 2)
+    cluster("restart-controller", "8")
+    workflow.finish()
+
+
+def test_a_failed_job_says_where_its_log_is(cluster, tmp_path):
+    make_config(tmp_path, corpora={"demo": {"world": {"items": 60, "users": 140}, "missing_limit": 0.0}})
+    done = subprocess.run(
+        on_slurm(tmp_path, "results/demo/items.parquet"), capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for video in list((tmp_path / "results/demo/raw/demo_videos").iterdir())[:2]:
+        video.write_bytes(b"")
+    done = subprocess.run(
+        on_slurm(tmp_path, "results/demo/hidden/video/videomae.json", "--retries", "0"),
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "results/logs/hidden/demo/video/videomae.log" in said
+    assert "have no usable video" in said  # the log itself is shown
+
+
+def test_table_3_of_the_demo_world_end_to_end(cluster, tmp_path):
+    make_config(tmp_path)
+    Workflow(tmp_path, "results/table3.csv").finish(3000)
+    table = pd.read_csv(tmp_path / "results/table3.csv")
+    assert len(table[table["kind"] == "system"]) == 11
