@@ -269,8 +269,6 @@ def test_a_peak_is_counted_anew():
     code = """
 import json, numpy, torch
 from sanrec.training.machine import peak_memory, restart_peak_memory
-from tests.training.bare import bare
-from tests.training.bare import bare
 device = torch.device("cpu")
 large = numpy.ones(40_000_000)
 high = peak_memory(device)
