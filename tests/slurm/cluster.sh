@@ -4,7 +4,7 @@
 # Needs root on Debian or Ubuntu: it installs slurm-wlm and munge with apt, writes /etc/slurm/slurm.conf (refusing where
 # one stands there that it did not write), and starts the daemons without systemd and cgroups. Controller and node only, no
 # accounting. From the environment:
-#   CPUS, MEM_MB   what the node pretends to have (all cores, all memory but 512 MB)
+#   CPUS, MEM_MB   what the node pretends to have, also more than is there (all cores, all memory but 512 MB)
 #   GPUS           pretended GPUs (none): --gpus works, CUDA_VISIBLE_DEVICES is set
 set -euo pipefail
 ROOT=${SANREC_SLURM_ROOT:-/tmp/sanrec-slurm}
@@ -72,6 +72,7 @@ TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=1
 JobAcctGatherParams=OverMemoryKill
+SlurmdParameters=config_overrides
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
