@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as TooSlow
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,7 +60,7 @@ def _cause(code: int | None) -> str:
     return f"status {code}"
 
 
-@lru_cache(maxsize=1)
+@cache
 def _processes(workers: int) -> ProcessPool:
     # A fork of a program with threads may stop for ever; a process that starts bare cannot.
     way = "forkserver" if sys.platform == "linux" else "spawn"
