@@ -28,6 +28,7 @@ RUN = "results/demo/runs/crossan/TI/default/seed=0"
 HIDDEN = {"title": "results/demo/hidden/title/bert.json", "cover": "results/demo/hidden/cover/vit.json"}
 CAPTIONS = "results/demo/captions/cover.parquet"
 CHANGING = re.compile(r"seconds|peak_memory|machine|created|threads")  # of a run: what no two runs share
+DISK = 16 << 20
 pytestmark = pytest.mark.slow
 
 
@@ -215,11 +216,11 @@ def test_a_damaged_chunk_is_named_and_made_again_alone(undisturbed, folder):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder on a disk of its own with 3 MB."""
+    """A folder on a disk of its own, of DISK bytes."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(place)], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
         pytest.skip(f"mounting a small disk needs root: {mounted.stderr.strip()}")
@@ -233,7 +234,7 @@ def test_a_full_disk_while_a_store_is_written(undisturbed, folder, small_disk):
     shutil.rmtree(home)
     home.symlink_to(small_disk)
     filling = small_disk / "filling"
-    filling.write_bytes(bytes(2_900_000))
+    filling.write_bytes(bytes(DISK - 100_000))
     failed = run(folder, "--cores", "2", HIDDEN["cover"])
     assert failed.returncode != 0
     assert "the disk is full" in failed.stdout + failed.stderr
@@ -249,7 +250,7 @@ def test_a_full_disk_while_a_run_is_saved(undisturbed, folder, small_disk):
     shutil.rmtree(home)
     home.symlink_to(small_disk)
     filling = small_disk / "filling"
-    filling.write_bytes(bytes(2_950_000))
+    filling.write_bytes(bytes(DISK - 50_000))
     failed = run(folder, "--cores", "2", f"{RUN}/metrics.json")
     assert failed.returncode != 0
     assert "the disk is full" in failed.stdout + failed.stderr
