@@ -7,6 +7,7 @@ import time
 
 import psutil
 import pytest
+from PIL import Image
 
 from sanrec.backbones.sources import Reading, Sources, read_ahead
 from sanrec.media import MediaError, apart
@@ -57,6 +58,15 @@ def test_what_is_wrong_with_a_file_comes_back_in_words(tmp_path):
     file = str(tmp_path / "a.jpg")
     error = apart.outcome(apart.begin(read_image, file, 2, 20), file, 20)
     assert (error.file, error.reason) == (file, "no such file")
+
+
+def test_relative_paths_are_those_of_the_program_wherever_it_goes(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        Image.new("RGB", (8, 8)).save("a.png")
+        found = apart.outcome(apart.begin(read_image, "a.png", 2, 20), "a.png", 20)
+        assert found.size == (8, 8)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they end with their file")

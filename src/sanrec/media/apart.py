@@ -30,7 +30,7 @@ DECODER_MEMORY = 4 << 30
 
 def begin(read: Callable[[str], T], file: str, workers: int, seconds: float) -> "ProcessFuture[T]":
     """Begin to read a file in one of `workers` processes, which has so many seconds; see `outcome`."""
-    return _processes(workers).schedule(_read, (read, file), timeout=seconds)
+    return _processes(workers).schedule(_read, (read, file, str(Path.cwd())), timeout=seconds)
 
 
 def outcome(future: "ProcessFuture[T]", file: str, seconds: float) -> T | MediaError:
@@ -43,7 +43,9 @@ def outcome(future: "ProcessFuture[T]", file: str, seconds: float) -> T | MediaE
         return MediaError(file, f"its decoder crashed ({_cause(error.exitcode)})")
 
 
-def _read(read: Callable[[str], T], file: str) -> T | MediaError:
+def _read(read: Callable[[str], T], file: str, folder: str) -> T | MediaError:
+    """Read a file, whose path may be relative to where the program is by now."""
+    os.chdir(folder)
     try:
         return read(file)
     except MediaError as error:
