@@ -14,7 +14,7 @@ STEPS = {
     "caption": 1,
     "inputs": 1,
     "extract": 1,
-    "train": 2,
+    "train": 3,
     "tune": 1,
     "tuned": 1,
     "information": 1,

@@ -12,7 +12,9 @@ items; the real sequences of MicroLens-50K, or without --pairs made-up ones of s
 
 First all contenders train the same steps from the same weights and without dropout: their losses must agree. Then an
 epoch is cut into `--repeats` parts, which the contenders take in turn: each trains the whole epoch once. `--steps` cuts
-the epoch short. Before all that each contender trains some steps in a process of its own, for its peak memory.
+the epoch short, `--contenders` leaves some out of the race. In each turn the machine's rate at a batched matrix product
+of the towers' shape is taken too: the floor. Before all that each contender trains some steps in a process of its own,
+for its peak memory.
 """
 
 import argparse
@@ -163,10 +165,13 @@ def make_data(args: argparse.Namespace, folder: Path | None) -> Data:
     return Data(shown, log_p, bank, args.batch, args.workers, folder)
 
 
-def check_losses(data: Data) -> None:
-    """All contenders' losses over the same first steps, without dropout. Raises SystemExit where they differ."""
+def check_losses(data: Data, racing: list[str]) -> None:
+    """The contenders' losses, and plain's, over the same first steps without dropout.
+
+    Raises SystemExit where they differ.
+    """
     some = data.windows[: CHECKED_STEPS * data.batch]
-    found = {name: trainer(name, data, 0.0)(some) for name in CONTENDERS}
+    found = {name: trainer(name, data, 0.0)(some) for name in dict.fromkeys([*racing, "plain"])}
     for name, losses in found.items():
         off = max(abs(a - b) for a, b in zip(losses, found["plain"], strict=True))
         print(f"{name}: losses {', '.join(f'{loss:.6f}' for loss in losses)}, off by {off:.1e}")
@@ -174,7 +179,7 @@ def check_losses(data: Data) -> None:
             raise SystemExit(f"{name} does not compute what plain does")
 
 
-def operations(data: Data) -> float:
+def operations(windows: np.ndarray, batch_size: int) -> float:
     """Multiplications and additions of ours over the windows: what needs a matrix product, forward and backward.
 
     Backward is twice forward. Towers and heads see each of a batch's items once, the user encoder each position.
@@ -182,8 +187,8 @@ def operations(data: Data) -> float:
     towers = len(MODALITIES) * (LAYERS * 2 * WIDTH * INNER + WIDTH * OUTPUTS)
     heads = len(MODALITIES) * WIDTH * WIDTH * OUTPUTS  # the product of their two weights, once a step
     total = 0.0
-    for start in range(0, len(data.windows), data.batch):
-        batch = data.windows[start : start + data.batch]
+    for start in range(0, len(windows), batch_size):
+        batch = windows[start : start + batch_size]
         unique = len(np.unique(batch[batch > 0]))
         positions, scored = batch[:, 1:].size, int((batch[:, :-1] > 0).sum())
         users = positions * 2 * (4 * OUTPUTS * OUTPUTS + 8 * OUTPUTS * OUTPUTS + 2 * POSITIONS * OUTPUTS)
@@ -201,50 +206,44 @@ def peak_of(name: str, args: argparse.Namespace) -> float:
 
 def compare(args: argparse.Namespace) -> None:
     """Check, race, and print the tables."""
-    peaks = {name: peak_of(name, args) for name in CONTENDERS}  # first, while this process holds nothing
+    racing = [name for name in CONTENDERS if name in args.contenders]
+    peaks = {name: peak_of(name, args) for name in racing}  # first, while this process holds nothing
     folder = Path(tempfile.mkdtemp(prefix="sanrec-benchmark-"))
     try:
-        data = make_data(args, folder)
+        data = make_data(args, folder if CONTENDERS[0] in racing else None)
         steps = -(-len(data.windows) // data.batch)
         print(f"{machine_line(args.threads)}; {len(data.windows):,} users, {steps} steps, {data.bank.shape[2]:,} items")
-        check_losses(data)
-        trainers = {name: trainer(name, data, 0.1) for name in CONTENDERS}
+        check_losses(data, racing)
+        trainers = {name: trainer(name, data, 0.1) for name in racing}
         cuts = np.array_split(np.arange(steps), args.repeats)
         parts = [data.windows[c[0] * data.batch : (c[-1] + 1) * data.batch] for c in cuts if len(c)]
-        for name in CONTENDERS:  # what is made at the first step, allocators' pools above all, is no part of an epoch
+        for name in racing:  # what is made at the first step, allocators' pools above all, is no part of an epoch
             trainers[name](data.windows[: data.batch])
+        rates: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+
+        def floor(precision: str) -> None:
+            rates[precision].append(matrix_rate(len(MODALITIES), 2048, WIDTH, INNER, getattr(torch, precision)))
+
         work = {name: lambda part, train=train: train(parts[part]) for name, train in trainers.items()}
+        work |= {f"matrix products, {precision}": lambda _, of=precision: floor(of) for precision in rates}
         taken = in_turn(work, len(parts))
-        needed = operations(data)
-        rates = {
-            dtype: matrix_rate(len(MODALITIES), 2048, WIDTH, INNER, dtype) for dtype in (torch.float32, torch.bfloat16)
-        }
     finally:
         shutil.rmtree(folder)
+    needed = [operations(part, data.batch) for part in parts]
     bank_bytes = LAYERS * len(MODALITIES) * ITEMS * WIDTH * 2
     rows = []
-    for name in CONTENDERS:
-        rate = rates[torch.bfloat16 if "bfloat16" in name else torch.float32]
-        share = f"{needed / rate / sum(taken[name]):.0%}" if name.startswith("ours") else ""
-        memory = peaks[name]
-        rows.append(
-            [
-                name,
-                f"{sum(taken[name]):.1f}",
-                spread([1000 * t / len(c) for t, c in zip(taken[name], cuts, strict=True)]),
-                ratios(taken["paper style"], taken[name]),
-                ratios(taken["plain"], taken[name]),
-                share,
-                f"{memory / 2**20:,.0f}",
-                f"{(memory - bank_bytes) / 2**20:,.0f}",
-            ]
-        )
+    for name in racing:
+        precision = name.partition(", ")[2]
+        floors = [of / rate for of, rate in zip(needed, rates.get(precision, []), strict=False)]
+        row = [name, f"{sum(taken[name]):.1f}"]
+        row += [spread([1000 * t / len(c) for t, c in zip(taken[name], cuts, strict=True)])]
+        row += [ratios(taken[slow], taken[name]) if slow in taken else "" for slow in CONTENDERS[:2]]
+        row += [ratios(floors, taken[name]) if floors else ""]
+        rows.append([*row, f"{peaks[name] / 2**20:,.0f}", f"{(peaks[name] - bank_bytes) / 2**20:,.0f}"])
     heads = ["contender", "s per epoch", "ms per step", "times paper style", "times plain", "of the matrix floor"]
     print_table([*heads, "peak MiB", "without hidden states"], rows)
-    print(
-        f"matrix rate {rates[torch.float32] / 1e9:.0f} (float32) and {rates[torch.bfloat16] / 1e9:.0f} (bfloat16) "
-        f"GFLOP/s; ours needs {needed / steps / 1e9:.0f} GFLOP a step"
-    )
+    print(f"ours needs {sum(needed) / steps / 1e9:.0f} GFLOP a step; matrix products, GFLOP/s:")
+    print("; ".join(f"{name} {spread([rate / 1e9 for rate in found])}" for name, found in rates.items()))
 
 
 def main() -> None:
@@ -255,6 +254,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="steps of the epoch (0: all)")
     parser.add_argument("--batch", type=int, default=512, help="users per step (512)")
     parser.add_argument("--workers", type=int, default=2, help="loader processes of paper style (2)")
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS, help="who races (all)")
     parser.add_argument("--memory-of", choices=CONTENDERS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

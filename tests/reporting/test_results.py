@@ -18,6 +18,7 @@ from sanrec.reporting.results import (
     read_runs,
     read_statistics,
 )
+from sanrec.versions import STEPS
 
 CONFIG = load_config()
 
@@ -34,6 +35,19 @@ def test_runs_become_a_frame_by_folder(tmp_path, write_run):
     assert list(frame.columns) == ["seed", *METRICS, *RECALLS]
     assert frame["seed"].tolist() == [7, 0]
     assert frame["HR@10"].tolist() == pytest.approx([1, 2 / 3])
+
+
+def test_a_run_of_another_version_is_named_once(tmp_path, write_run, caplog):
+    folder = write_run(run(0), [1, 2, 30])
+    path = folder / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"step_version": STEPS["train"]}))
+    read_metrics(folder)
+    assert not caplog.text
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"step_version": 0}))
+    read_metrics(folder)
+    read_metrics(folder)
+    assert caplog.text.count(f"{path}: made by version 0 of the training step") == 1
+    assert f"snakemake {run(0).metrics} --cores" in caplog.text
 
 
 def test_recall_of_one_target_is_its_hit_rate(tmp_path, write_run):

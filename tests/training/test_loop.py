@@ -12,6 +12,7 @@ from sanrec.models.registry import Recommender, Shape
 from sanrec.training.checkpoint import Progress, load_progress, load_weights, save_progress, trained_weights
 from sanrec.training.loop import encode_histories, encode_items, fit, stopped
 from sanrec.training.sources import HiddenSource
+from sanrec.versions import STEPS
 
 CPU = torch.device("cpu")
 ITEMS, USERS = 30, 60
@@ -100,6 +101,23 @@ def test_state_of_another_run_or_a_broken_file_is_not_used(tmp_path):
     assert load_progress(path, model, optimizer, "another") is None
     path.write_bytes(path.read_bytes()[:100])
     assert load_progress(path, model, optimizer, "one") is None
+
+
+def test_an_unfinished_run_of_another_version_is_not_taken_up_and_says_so(tmp_path, monkeypatch, caplog):
+    model, _, settings = build()
+    optimizer = torch.optim.Adam(model.parameter_groups(settings))
+    path = tmp_path / "state.safetensors"
+    monkeypatch.setitem(STEPS, "train", 1)
+    save_progress(path, model, optimizer, Progress(), "digest of version 1")
+    monkeypatch.setitem(STEPS, "train", 2)
+    assert load_progress(path, model, optimizer, "digest of version 2") is None
+    assert f"{path}: an unfinished run" in caplog.text
+    assert "another version of the training step (1; here 2)" in caplog.text
+    caplog.clear()
+    save_progress(path, model, optimizer, Progress(), "digest of version 2")
+    assert load_progress(path, model, optimizer, "other settings") is None
+    assert "other settings or inputs" in caplog.text
+    assert load_progress(path, model, optimizer, "digest of version 2") is not None
 
 
 def test_patience_counts_epochs_since_the_best():

@@ -20,6 +20,7 @@ from sanrec.training import pairs
 from sanrec.training.negatives import Negatives
 from sanrec.training.pairs import PairTraining, owners, rank_pairs, train_epoch, training_pairs
 from sanrec.training.run import OUTPUTS, STATE_FILE, train_run
+from sanrec.versions import STEPS
 
 CPU = torch.device("cpu")
 
@@ -197,6 +198,17 @@ def test_leave_one_out_data_sets_take_them_too(clips):
     assert len(ranks) == 2 * 40
     history = pd.read_csv(Path(this.folder) / "history.csv")
     assert metrics["best_epoch"] == history["HR@10"].idxmax() + 1
+
+
+def test_a_finished_run_of_an_older_version_is_trained_anew_and_says_so(clips, caplog):
+    this = run(clips)
+    with pytest.MonkeyPatch.context() as earlier:
+        earlier.setitem(STEPS, "train", STEPS["train"] - 1)
+        old = train_run(clips.config, this)
+    new = train_run(clips.config, this)
+    assert new["step_version"] == old["step_version"] + 1
+    assert f"{this.folder}: this run was made by version {old['step_version']} of the training step" in caplog.text
+    assert "trained anew" in caplog.text
 
 
 def test_sequence_methods_are_refused_on_a_given_split(clips):

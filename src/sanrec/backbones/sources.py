@@ -20,6 +20,7 @@ from sanrec.media import MediaError
 
 Integers = dict[str, np.ndarray]
 Begun = tuple["Future[Any]", Callable[[], Any]]
+"""A reading that is under way, and what waits for its end."""
 MARK_BYTES = 1 << 16
 REPORT_COLUMNS = ("item", "channel", "path", "reason")
 
@@ -157,10 +158,8 @@ def read_ahead(
             pool.shutdown(cancel_futures=True)
 
 
-def _in_threads(
-    pool: ThreadPoolExecutor, sources: Sources, row: int, reading: Reading
-) -> tuple[Any, Callable[[], Any]]:
-    """A reading that is begun, and what waits for its end."""
+def _in_threads(pool: ThreadPoolExecutor, sources: Sources, row: int, reading: Reading) -> Begun:
+    """Begin to read a row in one of the pool's threads."""
     future = pool.submit(_try_read, sources, row, reading.read)
     return future, future.result
 

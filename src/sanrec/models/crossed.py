@@ -157,5 +157,5 @@ def _mix(out: Tensor, x: Tensor, z: Tensor | None, a: Tensor, own: Tensor) -> Te
 
 
 def _product(x: Tensor, factor: Tensor, out: Tensor) -> Tensor:
-    """X times a factor of the type of `out`, written there; x, which may be of another type, is widened there first."""
+    """What x and a factor of the type of `out` give, written there; x of another type is first widened there."""
     return torch.mul(x, factor, out=out) if x.dtype == out.dtype else out.copy_(x).mul_(factor)

@@ -40,10 +40,8 @@ def by_presence(present_Mn: Tensor) -> Iterator[tuple[list[int], Tensor]]:
             yield channels, (codes == code).nonzero()[:, 0]
 
 
-def masked_softmax(scores: Tensor, present: Tensor | None, dim: int) -> Tensor:
+def masked_softmax(scores: Tensor, present: Tensor, dim: int) -> Tensor:
     """Softmax over those that are present, the others at zero; all at zero where none is. Shapes broadcast."""
-    if present is None:
-        return scores.softmax(dim)
     return scores.masked_fill(~present, NOTHING).softmax(dim) * present
 
 

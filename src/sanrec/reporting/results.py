@@ -1,9 +1,11 @@
 """Read what runs and data sets left behind, checked, into frames and arrays."""
 
 import json
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from sanrec import artifacts
 from sanrec.errors import DataError
 from sanrec.evaluation.metrics import METRICS, RECALLS, metrics_from_ranks
 from sanrec.files import read_json
+from sanrec.versions import STEPS
+
+log = logging.getLogger(__name__)
 
 AGREE = 1e-6  # how far a metric may lie from what the run's ranks give: rounding, no more
 
@@ -51,7 +56,11 @@ def read_statistics(path: str | Path) -> dict[str, Any]:
 
 
 def read_metrics(folder: str | Path, splits: Sequence[str] = ("test",)) -> dict[str, Any]:
-    """A run's metrics.json, with a seed and every metric of these splits, a fraction. Raises DataError, naming it."""
+    """A run's metrics.json, with a seed and every metric of these splits, a fraction. Raises DataError, naming it.
+
+    Of a run that another version of the training step has made it warns, once: Snakemake makes it anew unless it is
+    told not to look at versions (`--rerun-triggers mtime`).
+    """
     path = Path(folder) / "metrics.json"
     values = read_record(path)
     for split in splits:
@@ -65,7 +74,21 @@ def read_metrics(folder: str | Path, splits: Sequence[str] = ("test",)) -> dict[
                 raise DataError(f"{path}: {split} metric {metric} is to be a fraction, not {value!r}. {remake(path)}")
     if not isinstance(values.get("seed"), int):
         raise DataError(f"{path}: 'seed' is to be a whole number, not {values.get('seed')!r}. {remake(path)}")
+    if (version := values.get("step_version", STEPS["train"])) != STEPS["train"]:
+        _warn_of_version(str(path), version)
     return values
+
+
+@cache
+def _warn_of_version(path: str, version: int) -> None:
+    log.warning(
+        "%s: made by version %s of the training step, which has number %s now: its figures may differ from those of "
+        "a run that is made today. %s",
+        path,
+        version,
+        STEPS["train"],
+        remake(path),
+    )
 
 
 def read_ranks(folder: str | Path, split: str = "test") -> pd.Series:

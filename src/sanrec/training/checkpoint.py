@@ -1,6 +1,7 @@
 """The state of an unfinished training run, as one safetensors file written atomically: nothing is ever unpickled."""
 
 import json
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sanrec.files import atomic
+from sanrec.versions import STEPS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -53,18 +57,27 @@ def save_progress(
         tensors |= {f"optimizer.{index}.{key}": value.cpu().contiguous() for key, value in state.items()}
     numbers = {k: getattr(progress, k) for k in ("epochs", "best_epoch", "best_score", "peak_memory")}
     with atomic(path) as temporary:
-        save_file(tensors, temporary, {"fingerprint": fingerprint, "progress": json.dumps(numbers)})
+        about = {"fingerprint": fingerprint, "version": str(STEPS["train"]), "progress": json.dumps(numbers)}
+        save_file(tensors, temporary, about)
 
 
 def load_progress(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> Progress | None:
-    """Put model and optimizer where they were; None where there is no such file or another run's."""
+    """Put model and optimizer where they were; None, saying why, where there is no such file or another run's."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, Any] = file.metadata() or {}
             if metadata.get("fingerprint") != fingerprint:
+                version = metadata.get("version", "an earlier one")
+                was = "other settings or inputs"
+                if version != str(STEPS["train"]):
+                    was = f"another version of the training step ({version}; here {STEPS['train']})"
+                log.warning("%s: an unfinished run, begun with %s, is not taken up; it begins anew", path, was)
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (FileNotFoundError, SafetensorError):
+    except FileNotFoundError:
+        return None
+    except SafetensorError as error:
+        log.warning("%s: an unfinished run that cannot be read (%s); it begins anew", path, error)
         return None
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     for name, tensor in tensors.items():

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from sanrec.training.machine import machine_name, reset_peak_memory, versions
 from sanrec.training.pairs import PairTraining, owners
 from sanrec.training.sequences import SequenceTraining
 from sanrec.versions import STEPS
+
+log = logging.getLogger(__name__)
 
 Training = SequenceTraining | PairTraining
 STATE_FILE = "training-state.safetensors"  # removed when the run is finished
@@ -85,7 +88,13 @@ def finished_metrics(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     if not all((folder / name).is_file() for name in OUTPUTS):
         return None
     metrics = read_json(folder / "metrics.json")
-    return metrics if metrics.get("config_hash") == fingerprint else None
+    if metrics.get("config_hash") == fingerprint:
+        return metrics
+    was = "from other settings or inputs"
+    if (version := metrics.get("step_version")) != STEPS["train"]:
+        was = f"by version {version} of the training step, which has number {STEPS['train']} now"
+    log.warning("%s: this run was made %s: it is trained anew", folder, was)
+    return None
 
 
 def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray], interactions: str | Path) -> pa.Table:
