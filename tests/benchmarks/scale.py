@@ -51,7 +51,7 @@ def config() -> Config:
     """A corpus and a data set of the files that `make_files` leaves."""
     corpus = {"title": "Bench", "layout": "microlens", "folder": str(RAW), "titles": "titles.csv"}
     media = {"covers": None, "videos": None, "audios": None}
-    dataset = {"title": "Bench", "corpus": DATASET, "pairs": "pairs.tsv"}
+    dataset = {"title": "Bench", "corpus": DATASET, "pairs": "pairs.tsv", "backbones": {}}
     return Config.model_validate({"corpora": {DATASET: corpus | media}, "datasets": {DATASET: dataset}})
 
 
