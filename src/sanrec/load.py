@@ -1,5 +1,6 @@
 """The configuration: built-in registries under the user's config.yaml."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ REGISTRIES: dict[str, tuple[type[Frozen], Mapping[str, Frozen]]] = {
     "backbones": (Backbone, BACKBONES),
     "captioners": (Captioner, CAPTIONERS),
 }
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of an entry: it becomes a part of paths
 
 
 def load_config(source: str | Path | Mapping[str, Any] | None = None) -> Config:
     """The config of a yaml file, or of a mapping already read (Snakemake's `config`), over the built-in registries.
 
-    An entry under a built-in's name overrides only the keys it gives. Raises ConfigError for anything unknown.
+    An entry under a built-in's name overrides only the keys it gives. Raises ConfigError for anything unknown, and for
+    names that could lead elsewhere as part of a path.
     """
     if source is None or isinstance(source, Mapping):
         values, where = dict(source or {}), "config"
@@ -37,6 +40,9 @@ def load_config(source: str | Path | Mapping[str, Any] | None = None) -> Config:
             raise ConfigError(f"{where}: '{key}' holds entries by name, not {type(given).__name__}")
         merged: dict[str, Frozen] = dict(builtin)
         for name, entry in given.items():
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                allowed = "letters, digits, '.', '_' and '-', the first a letter or digit, since it is part of paths"
+                raise ConfigError(f"{where}: {key}: {name!r} is no name: one is made of {allowed}")
             if not isinstance(entry, Mapping):
                 raise ConfigError(f"{where}: {key}.{name} holds keys and values, not {type(entry).__name__}")
             base = builtin[name].model_dump() if name in builtin else {}

@@ -55,8 +55,6 @@ def test_any_layers_of_any_rows_in_any_order(tmp_path, rows):
     states, rows = HiddenStates(tmp_path / "x.json"), np.array(rows, dtype=np.int32)
     assert np.array_equal(states.read_layers([2, 0], rows), arrays["hidden"][rows][:, [2, 0]])
     assert np.array_equal(states.read_final(rows), arrays["final"][rows])
-    out = np.memmap(tmp_path / "map", dtype=np.float16, mode="w+", shape=(max(len(rows), 1), 1, WIDTH))[: len(rows)]
-    assert np.array_equal(states.read_layers([1], rows, out=out), arrays["hidden"][rows][:, [1]])
 
 
 def test_rows_and_layers_that_are_not_there_are_refused(tmp_path):

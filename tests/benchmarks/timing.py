@@ -65,10 +65,19 @@ def best(work: Callable[[], object], repeats: int = 7) -> float:
 
 
 def matrix_rate(towers: int, rows: int, inner: int, outer: int, dtype: torch.dtype) -> float:
-    """Operations a second of a batched product [K, n, i] x [K, i, o], a multiplication and an addition being two."""
+    """Operations a second of matrix products, a multiplication and an addition being two: the best of several.
+
+    Batched ones [K, n, i] x [K, i, o], with each side as it is and turned round, and a single large one.
+    """
     left, right = torch.randn(towers, rows, inner).to(dtype), torch.randn(towers, inner, outer).to(dtype)
-    out = torch.empty(towers, rows, outer, dtype=dtype)
-    return 2 * towers * rows * inner * outer / best(lambda: torch.bmm(left, right, out=out))
+    out, side = torch.empty(towers, rows, outer, dtype=dtype), 2048
+    turned = [one.transpose(1, 2).contiguous().transpose(1, 2) for one in (left, right)]
+    pairs = [(left, right), (turned[0], right), (left, turned[1])]
+    batched = [best(lambda a=a, b=b: torch.bmm(a, b, out=out), repeats=3) for a, b in pairs]
+    square, other = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype)
+    single = torch.empty(side, side, dtype=dtype)
+    alone = best(lambda: torch.mm(square, other, out=single), repeats=3)
+    return max(2 * towers * rows * inner * outer / min(batched), 2 * side**3 / alone)
 
 
 def copy_bandwidth(megabytes: int = 256) -> float:

@@ -8,7 +8,7 @@ items; the real sequences of MicroLens-50K, or without --pairs made-up ones of s
     paper style   one file per item and channel, read by loader workers for every sample; every position encoded,
                   padding too; the loss masked by loops over users and positions
     plain         all hidden states in memory; every position encoded; a module per adapter; a mask by array operations
-    ours          sanrec's own step, in float32 and in bfloat16
+    ours          sanrec's own step, in float32 and in bfloat16; and with gaps: a tenth of all media missing
 
 First all contenders train the same steps from the same weights and without dropout: their losses must agree. Then an
 epoch is cut into `--repeats` parts, which the contenders take in turn: each trains the whole epoch once. `--steps` cuts
@@ -33,10 +33,11 @@ from sanrec.config import Settings
 from sanrec.data.split import log_popularity
 from sanrec.models.registry import POSITIONS, Recommender, Shape
 from sanrec.training.batches import make_batch
-from sanrec.training.loop import adam, train_step
+from sanrec.training.loop import adam, encode_items, train_step
 from sanrec.training.machine import peak_memory
+from sanrec.training.precision import kept_type
 from sanrec.training.sequences import training_windows
-from sanrec.training.sources import HiddenSource
+from sanrec.training.sources import HiddenSource, ItemSource, MaskedSource
 from tests.benchmarks.rivals.crossan import PlainCrossan, looped_loss, plain_loss, take_step
 from tests.benchmarks.rivals.item_files import loader, write_files
 from tests.benchmarks.synthetic import real_sequences, synthetic_sequences
@@ -46,9 +47,10 @@ MODALITIES = ("text", "image", "video", "audio")
 LAYERS, WIDTH, INNER, OUTPUTS, TOP_K = 7, 768, 512, 64, 3
 USERS, ITEMS = 50_000, 19_100
 CPU = torch.device("cpu")
-CHECKED_STEPS, MEMORY_STEPS = 2, 6
+CHECKED_STEPS, MEMORY_STEPS = 2, 12
 TOLERANCE, HALF_TOLERANCE = 1e-4, 1e-2
-CONTENDERS = ("paper style", "plain", "ours, float32", "ours, bfloat16")
+GAPS = 0.1
+CONTENDERS = ("paper style", "plain", "ours, float32", "ours, bfloat16", "ours, bfloat16, gaps")
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,26 @@ Trainer = Callable[[np.ndarray], list[float]]
 """Trains on windows [n, S + 1], a batch after the other, and gives the losses."""
 
 
-def ours(data: Data, precision: str, dropout: float) -> Trainer:
-    """sanrec's step, from the very function that `fit` calls."""
+def ours(data: Data, kind: str, dropout: float, evaluate: bool = False) -> Trainer:
+    """sanrec's step, from the very function that `fit` calls, hidden states in the type that a run keeps them in.
+
+    With `evaluate` all items are encoded at the end, as when an epoch is over.
+    """
+    precision, _, gaps = kind.partition(", ")
     model, settings = starting_model(dropout), settings_of(precision, data.batch, dropout)
-    optimizer, source = adam(model, settings), HiddenSource(data.bank)
+    optimizer = adam(model, settings)
+    source: ItemSource = HiddenSource(data.bank.to(kept_type([data.bank.dtype], settings, CPU)))
+    if gaps:
+        chosen = torch.rand(len(MODALITIES), data.bank.shape[2], generator=torch.Generator().manual_seed(0))
+        source = MaskedSource(source, chosen >= GAPS)
 
     def train(windows: np.ndarray) -> list[float]:
         losses = []
         for start in range(0, len(windows), data.batch):
             batch = make_batch(windows[start : start + data.batch])
             losses.append(train_step(model, source, batch, data.log_popularity, optimizer, settings, CPU).item())
+        if evaluate:
+            encode_items(model, source, settings, CPU)
         return losses
 
     return train
@@ -140,10 +152,10 @@ def _item_shape(data: Data) -> tuple[int, int, int]:
     return data.bank.shape[1], data.bank.shape[0], data.bank.shape[3]
 
 
-def trainer(name: str, data: Data, dropout: float) -> Trainer:
+def trainer(name: str, data: Data, dropout: float, evaluate: bool = False) -> Trainer:
     """A contender, from the same starting weights as all."""
     if name.startswith("ours"):
-        return ours(data, name.partition(", ")[2], dropout)
+        return ours(data, name.partition(", ")[2], dropout, evaluate)
     return rival(data, dropout, from_files=name == "paper style")
 
 
@@ -154,7 +166,9 @@ def make_data(args: argparse.Namespace, folder: Path | None) -> Data:
     order = np.random.default_rng([0, 1]).permutation(len(windows))
     items = max(ITEMS, sequences.item_count)
     torch.manual_seed(1)
-    bank = torch.empty(LAYERS, len(MODALITIES), items, WIDTH, dtype=torch.float16)
+    alone = settings_of("bfloat16" if "bfloat16" in (args.memory_of or "") else "float32", 1, 0.0)
+    dtype = kept_type([torch.float16], alone, CPU)  # a contender that is alone holds them once, as it wants them
+    bank = torch.empty(LAYERS, len(MODALITIES), items, WIDTH, dtype=dtype)
     for piece in bank.flatten(0, 1):
         piece.normal_()
     log_p = torch.zeros(items + 1)
@@ -171,7 +185,8 @@ def check_losses(data: Data, racing: list[str]) -> None:
     Raises SystemExit where they differ.
     """
     some = data.windows[: CHECKED_STEPS * data.batch]
-    found = {name: trainer(name, data, 0.0)(some) for name in dict.fromkeys([*racing, "plain"])}
+    comparable = [name for name in dict.fromkeys([*racing, "plain"]) if "gaps" not in name]
+    found = {name: trainer(name, data, 0.0)(some) for name in comparable}
     for name, losses in found.items():
         off = max(abs(a - b) for a, b in zip(losses, found["plain"], strict=True))
         print(f"{name}: losses {', '.join(f'{loss:.6f}' for loss in losses)}, off by {off:.1e}")
@@ -230,10 +245,10 @@ def compare(args: argparse.Namespace) -> None:
     finally:
         shutil.rmtree(folder)
     needed = [operations(part, data.batch) for part in parts]
-    bank_bytes = LAYERS * len(MODALITIES) * ITEMS * WIDTH * 2
+    bank_bytes = data.bank.numel() * data.bank.itemsize
     rows = []
     for name in racing:
-        precision = name.partition(", ")[2]
+        precision = name.partition(", ")[2].partition(",")[0]
         floors = [of / rate for of, rate in zip(needed, rates.get(precision, []), strict=False)]
         row = [name, f"{sum(taken[name]):.1f}"]
         row += [spread([1000 * t / len(c) for t, c in zip(taken[name], cuts, strict=True)])]
@@ -263,7 +278,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="sanrec-benchmark-") as folder:
         data = make_data(args, Path(folder) if args.memory_of == "paper style" else None)
-        trainer(args.memory_of, data, 0.1)(data.windows)
+        trainer(args.memory_of, data, 0.1, evaluate=True)(data.windows)
         print(peak_memory(CPU))
 
 

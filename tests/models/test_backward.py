@@ -42,8 +42,11 @@ def plain_towers(activation, x, a, own, *weights):
     return z
 
 
-def towers(activation, *arguments):
-    return CrossedTowers.apply(Workspace(), activation, *arguments)
+def towers(activation, x, a, own, *weights, workspace=None):
+    """All items in one group."""
+    return CrossedTowers.apply(
+        workspace or Workspace(), activation, [x.shape[2]], x, a[:, None], own[:, None], *weights
+    )
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
@@ -84,6 +87,26 @@ def test_towers_as_autograd_has_them_to_the_last_digits(activation):
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("sizes", [[3, 1, 4], [1, 7], [8]])
+def test_groups_of_items_have_gates_of_their_own(activation, sizes):
+    a = random(LAYERS, len(sizes), TOWERS, TOWERS, seed=5)
+    own = random(LAYERS, len(sizes), TOWERS, seed=6)
+    arguments = [hidden(items=8), a, own, *weights(layers=LAYERS)]
+
+    def grouped(x, a, own, *weights):
+        return CrossedTowers.apply(Workspace(), activation, sizes, x, a, own, *weights)
+
+    def apart(x, a, own, *weights):
+        parts = zip(x.split(sizes, 2), a.unbind(1), own.unbind(1), strict=True)
+        return torch.cat([plain_towers(activation, *part, *weights) for part in parts], 1)
+
+    assert_same(gradients(grouped, arguments), gradients(apart, arguments))
+    with torch.inference_mode():
+        scored = scored_towers(activation, sizes, *arguments)
+    assert torch.equal(scored, grouped(*arguments))
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize("half", [False, True])
 def test_towers_over_states_of_half_precision(activation, half):
     stored = hidden(torch.float32).detach().half()
@@ -98,8 +121,9 @@ def test_towers_over_states_of_half_precision(activation, half):
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_without_gradient_the_outputs_are_the_same_bits(activation):
     arguments = [hidden(torch.float32), *gates(torch.float32), *weights(torch.float32, LAYERS)]
+    x, a, own, *rest = arguments
     with torch.inference_mode():
-        scored = scored_towers(activation, *arguments)
+        scored = scored_towers(activation, [x.shape[2]], x, a[:, None], own[:, None], *rest)
     assert torch.equal(scored, towers(activation, *arguments))
 
 
@@ -109,9 +133,9 @@ def test_a_step_in_used_memory_is_the_step_in_new_memory():
     arguments = [*gates(torch.float32), *weights(torch.float32, LAYERS)]
 
     def step(x, *rest):
-        return CrossedTowers.apply(workspace, "relu", x, *rest)
+        return towers("relu", x, *rest, workspace=workspace)
 
-    CrossedTowers.apply(workspace, "relu", hidden(torch.float32, 6), *arguments)
+    step(hidden(torch.float32, 6), *arguments)
     for items in (4, 9, 3, 9):
         x = hidden(torch.float32, items)
         expected = gradients(lambda *given: towers("relu", *given), [x, *arguments])

@@ -10,7 +10,7 @@ from torch import nn
 
 from sanrec.config import Settings
 from sanrec.models.fusion import FUSIONS, Momef
-from sanrec.models.missing import Masked, by_presence, evened, masked_softmax, renormalised, unmasked
+from sanrec.models.missing import Masked, evened, groups_of, masked_softmax, renormalised, unmasked
 from sanrec.models.registry import BUILDERS, Shape
 
 L, D, E = 3, 5, 4
@@ -213,13 +213,12 @@ masks = st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=3, ma
 
 @given(masks)
 def test_groups_are_each_item_once_with_what_it_has(present):
-    met = []
-    for channels, places in by_presence(present):
-        assert channels
-        for place in places.tolist():
-            assert [m for m in range(3) if present[m, place]] == channels
-            met.append(place)
-    assert sorted(met) == present.any(0).nonzero()[:, 0].tolist()
+    groups = groups_of(present)
+    assert sorted(groups.order.tolist()) == list(range(6))
+    assert sum(groups.sizes) == 6
+    assert len(set(map(tuple, groups.present.tolist()))) == len(groups.sizes)  # no two of a kind
+    for channels, items in zip(groups.present, groups.order.split(groups.sizes), strict=True):
+        assert (present[:, items] == channels[:, None]).all()
 
 
 @settings(deadline=None)

@@ -1,8 +1,8 @@
 """Hidden states of a corpus' channel through a frozen backbone, in a store that a killed job goes on with.
 
-L hidden states of a backbone (embedding output and every block, or those kept), D its width. Files are decoded in
-background threads while the model works. A batch never crosses a unit of the store, so that a killed job leaves no
-trace in the bytes.
+L hidden states of a backbone (embedding output and every block, or those kept), D its width. Texts are read in
+background threads, media in processes of their own, and units written in the background, while the model works. A batch
+never crosses a unit of the store, so that a killed job leaves no trace in the bytes.
 """
 
 import logging

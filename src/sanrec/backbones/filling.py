@@ -1,6 +1,7 @@
 """Filling a store unit by unit from what is read in the background; the same for hidden states and inputs."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +51,14 @@ def fill(
         recall_missing(group, [row for _, rows in todo for row in rows], sources, reading, missing)
     rows_to_do = [row for _, rows in todo for row in rows]
     ahead = (passes.count + 1) * batch_size + reading.workers
+    if by_length:  # a unit is batched when all of it is read: the next one meanwhile
+        ahead = max(ahead, unit_rows)
     total = len(sources) if shard == WHOLE else len(rows_to_do)
     with (
         passes,
         closing(read_ahead(sources, rows_to_do, reading, ahead)) as items,
         bar(total=total, initial=total - len(rows_to_do), unit="item", desc=sources.channel) as progress,
+        Writer() as writer,
     ):
         for unit, rows_left in todo:
             arrays = _as_it_is(group, unit, new=len(rows_left) == len(unit))
@@ -68,7 +72,30 @@ def fill(
                         raise HalfPrecisionError(f"a state of {largest:.6g} leaves float16's range")
                     arrays[name][places] = found
                 valid[places] = USED
-            write_unit(group, unit, arrays, valid)
+            writer.write(group, unit, arrays, valid)
+
+
+class Writer:
+    """A context in which units are written in the background, one at a time, while the next is computed."""
+
+    def __enter__(self) -> "Writer":
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._under_way: Future[None] | None = None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.shutdown()
+        if error == (None, None, None):
+            self._wait()
+
+    def write(self, *unit: Any) -> None:
+        """Begin to write a unit (see `write_unit`), when the one before is there. Raises what went wrong with that."""
+        self._wait()
+        self._under_way = self._thread.submit(write_unit, *unit)
+
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
 
 
 def _as_it_is(group: "zarr.Group", unit: range, new: bool) -> dict[str, np.ndarray]:

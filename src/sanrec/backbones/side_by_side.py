@@ -14,20 +14,23 @@ AT_ONCE = 4  # most passes at a time: each holds its own states in memory
 
 
 class SideBySide:
-    """A context in which `count` pieces of work run at a time, with `threads` of torch's for each.
+    """A context in which `count` pieces of work run at a time, and share `threads` of torch's as evenly as may be.
 
     With a count of one all runs in the caller's thread, with the caller's number of threads.
     """
 
     def __init__(self, count: int, threads: int) -> None:
-        self.count, self.threads = count, threads
+        self.count = count
+        self.shares = [threads // count + (number < threads % count) for number in range(count)]
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> "SideBySide":
         if self.count > 1:
             import torch
 
-            self._pool = ThreadPoolExecutor(self.count, "pass", torch.set_num_threads, (self.threads,))
+            left = iter(self.shares)  # each of the pool's threads takes its share when it starts
+
+            self._pool = ThreadPoolExecutor(self.count, "pass", lambda: torch.set_num_threads(next(left)))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -57,4 +60,4 @@ def _first(waiting: deque[tuple[P, Future[R]]]) -> tuple[P, R]:
 def passes_for(device: str, threads: int) -> SideBySide:
     """How to share `threads` among passes: a GPU takes one at a time, a processor AT_ONCE at most."""
     count = min(AT_ONCE, threads) if device == "cpu" else 1
-    return SideBySide(count, threads // count)
+    return SideBySide(count, threads)

@@ -5,6 +5,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -140,12 +141,14 @@ def read_ahead(
     Up to `ahead` rows are read while the caller is busy: texts in threads, media in processes of their own, to which
     the reading function is pickled, and from which what it gives.
     """
-    begin = _in_threads if CHANNELS[sources.channel] == "text" else _apart
+    text = CHANNELS[sources.channel] == "text"
     queue: deque[tuple[int, Future[Any], Callable[[], Any]]] = deque()
-    with ThreadPoolExecutor(reading.workers, thread_name_prefix="read") as pool:
+    with ThreadPoolExecutor(reading.workers, thread_name_prefix="read") if text else nullcontext() as pool:
         try:
             for row in rows:
-                queue.append((row, *begin(pool, sources, row, reading)))
+                queue.append(
+                    (row, *(_in_thread(pool, sources, row, reading) if text else _apart(sources, row, reading)))
+                )
                 if len(queue) > ahead:
                     done, _, found = queue.popleft()
                     yield done, found()
@@ -155,16 +158,15 @@ def read_ahead(
         finally:  # the caller stopped early: leave nothing running behind its back
             for _, future, _ in queue:
                 future.cancel()
-            pool.shutdown(cancel_futures=True)
 
 
-def _in_threads(pool: ThreadPoolExecutor, sources: Sources, row: int, reading: Reading) -> Begun:
+def _in_thread(pool: ThreadPoolExecutor, sources: Sources, row: int, reading: Reading) -> Begun:
     """Begin to read a row in one of the pool's threads."""
     future = pool.submit(_try_read, sources, row, reading.read)
     return future, future.result
 
 
-def _apart(pool: ThreadPoolExecutor, sources: Sources, row: int, reading: Reading) -> Begun:
+def _apart(sources: Sources, row: int, reading: Reading) -> Begun:
     """The same in a process of its own."""
     from sanrec.media import apart
 

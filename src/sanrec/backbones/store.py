@@ -154,16 +154,15 @@ class HiddenStates:
         self.items, count, self.width = self.group["hidden"].shape
         self.dtype = self.group["hidden"].dtype
         settings = self.manifest["settings"]
+        self.chunk_rows = int(self.group["hidden"].chunks[0])
         self.stored = tuple(settings.get("layers", range(count)))
         self.layers = settings["blocks"] + 1 if "layers" in settings else count
 
-    def read_layers(
-        self, layers: Sequence[int], rows: np.ndarray | None = None, out: np.ndarray | None = None
-    ) -> np.ndarray:
+    def read_layers(self, layers: Sequence[int], rows: np.ndarray | None = None) -> np.ndarray:
         """Hidden states [item, L, width] of the layers (0: embeddings), of all items or of `rows` in their order.
 
-        float16, or float32 where the store is. Missing items are zeros. `out`, as a memory map, is filled and returned.
-        Raises StoreError for layers that the backbone does not have, or that were not stored.
+        float16, or float32 where the store is. Missing items are zeros. Raises StoreError for layers that the backbone
+        does not have, or that were not stored.
         """
         if wrong := [layer for layer in layers if not 0 <= layer < self.layers]:
             raise StoreError(f"{self.path} has layers 0 to {self.layers - 1}, not {_listed(wrong)}")
@@ -174,9 +173,8 @@ class HiddenStates:
                 f"for is {_listed(lacking)} too. Set '{key}' in config.yaml to full, or to a rule or list that has "
                 f"what runs read; then remove {self.path} and make it again. {_make(self.path)}"
             )
-        if out is None:
-            count = self.items if rows is None else len(rows)
-            out = np.empty((count, len(layers), self.width), dtype=self.dtype)
+        count = self.items if rows is None else len(rows)
+        out = np.empty((count, len(layers), self.width), dtype=self.dtype)
         for place, layer in enumerate(layers):
             out[:, place] = read_rows(self.group["hidden"], rows, (self.stored.index(layer),))
         return out

@@ -36,7 +36,7 @@ class Config(Frozen):
     """Memory for a run's hidden states, as 8GB. Where they need more, three quarters of it hold the items met most
     often, and the others are read from a file in the run's folder while it trains; the last quarter is left for what
     steps read ahead, some 45 kB per item that is lacking (four channels of seven layers of width 768). Numbers do not
-    change. By default all are in memory. `standardize` holds one layer of a channel at a time whole, too."""
+    change. By default all are in memory."""
     activation_checkpointing: bool = False
     """Whether backbones that are tuned forget their inner states and compute them again in the backward pass: a third
     slower, in a fraction of the memory; numbers do not change. Not every architecture can. Measurements of time and

@@ -14,6 +14,7 @@ from torch import Tensor
 from sanrec.errors import DivergenceError
 
 SCORES = 2**22  # scores held at once where no chunk is given: 16 MiB at float32, which stays near the processor
+FEWEST, MOST_SCORES = 64, 2**26  # large catalogues: each product reads all their vectors, so for not too few users
 EXACT_COUNT = 2**24  # float32 has every whole number up to it
 Lists = tuple[Tensor, Tensor]
 """A list of items per user: offsets [U + 1] and items [n]; user u has items[offsets[u]:offsets[u + 1]]."""
@@ -35,7 +36,7 @@ def rank_targets(
         targets: [U] integer, item indices from 1 to I.
         histories: the items that each user is not to be shown again: [U, S] integer, padded with 0 anywhere, or a
             pair (offsets [U + 1], items [n]) where user u has items[offsets[u]:offsets[u + 1]].
-        chunk: users scored at once; by default as many as keep the scores within `SCORES`.
+        chunk: users scored at once; by default see `users_at_once`.
 
     Returns:
         [U] int32 on the CPU: see `rank_scored`.
@@ -74,7 +75,7 @@ def rank_scored(
         items: I.
         targets: (offsets [U + 1], items [T]), any number per user, item indices from 1 to I, none twice for a user.
         histories: (offsets [U + 1], items [n]), the items that each user is not to be shown again.
-        chunk: users scored at once; by default as many as keep the scores within `SCORES`.
+        chunk: users scored at once; by default see `users_at_once`.
 
     Returns:
         [T] int32 on the CPU: the number of unmasked items that score at least what the target does, itself included.
@@ -91,7 +92,7 @@ def rank_scored(
     _check(held, wanted, "targets", "target", users, items)
     _check(offsets, seen, "histories", "item of a history", users, items)
     if chunk is None:
-        chunk = max(1, SCORES // items)
+        chunk = users_at_once(items)
     elif chunk < 1:
         raise ValueError(f"chunk is a number of users from 1, not {chunk}")
     ranks = torch.empty(len(wanted), dtype=torch.int32)
@@ -111,6 +112,11 @@ def rank_scored(
         rank = _counts(scores, rows, own) - _tied_later(rows, own)
         ranks[held[first] : held[last]] = rank.masked_fill(own == -torch.inf, 0).to(torch.int32).cpu()
     return ranks
+
+
+def users_at_once(items: int) -> int:
+    """How many users are scored together: as many as `SCORES` allows, and `FEWEST` as long as `MOST_SCORES` does."""
+    return max(1, SCORES // items, min(FEWEST, MOST_SCORES // items))
 
 
 def _of_users(offsets: Tensor, items: Tensor, first: int, last: int, device: torch.device) -> Lists:

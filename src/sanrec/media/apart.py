@@ -1,7 +1,8 @@
 """Decoding in processes of its own: a file that crashes its decoder, or keeps it busy for ever, costs itself alone.
 
-The processes are started once and stay until the program ends; one that crashed, or was too slow, is replaced. They
-know neither torch nor the model.
+The processes are started once and stay until the program ends; one that crashed, or was too slow, is replaced. Of
+`sanrec`'s own steps they know neither torch nor the model; a script that calls these functions itself needs the usual
+guard (`if __name__ == "__main__"`), since every new process imports it.
 """
 
 import atexit

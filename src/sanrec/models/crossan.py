@@ -12,7 +12,7 @@ from sanrec.models.blocks import AdapterBlocks, TowerHeads
 from sanrec.models.crossed import CrossedTowers, Workspace, scored_towers
 from sanrec.models.fusion import FUSIONS
 from sanrec.models.gates import CrossModalGates
-from sanrec.models.missing import Masked, by_presence, unmasked
+from sanrec.models.missing import Masked, groups_of, unmasked
 
 
 class Crossan(nn.Module):
@@ -32,32 +32,23 @@ class Crossan(nn.Module):
     def towers(self, inputs: Tensor | Masked) -> Tensor:
         """The last adapters' outputs [M, n, D]; zero where an item lacks the medium.
 
-        Of items that lack some, the towers of what they have run without the others: Eq. 5 over fewer channels, whose
-        gates are made to sum to one. So items go through in groups that have the same channels.
+        Of an item that lacks some, the towers of what it has run without the others: Eq. 5 over fewer channels, whose
+        gates are made to sum to one. Items that have the same channels have the same gates.
         """
         hidden_LMnD, present_Mn = unmasked(inputs)
         if present_Mn is None:
-            return self._run(hidden_LMnD, None)
-        parts, places = [], []
-        for channels, some in by_presence(present_Mn):
-            z_KnD = self._run(hidden_LMnD[:, channels][:, :, some], channels)
-            room = z_KnD.new_zeros(len(present_Mn), len(some), z_KnD.shape[2])
-            parts.append(room.index_copy(0, torch.tensor(channels, device=room.device), z_KnD))
-            places.append(some)
-        none = (~present_Mn.any(0)).nonzero()[:, 0]
-        first = hidden_LMnD[0, :, none].to(parts[0].dtype if parts else self.heads.inner.weight.dtype)
-        return torch.cat([*parts, torch.zeros_like(first)], 1)[:, torch.cat([*places, none]).argsort()]
+            return self._run(hidden_LMnD, None, [hidden_LMnD.shape[2]])
+        groups = groups_of(present_Mn)
+        z_MnD = self._run(hidden_LMnD[:, :, groups.order], groups.present, groups.sizes)
+        return z_MnD[:, groups.order.argsort()].masked_fill(~present_Mn[..., None], 0)
 
-    def _run(self, hidden_LKnD: Tensor, channels: list[int] | None) -> Tensor:
-        """The last outputs [K, n, D] of the towers of some channels alone (None: of all)."""
-        crossed, own = (gate.to(hidden_LKnD.device) for gate in self.gates.split(channels))
-        weights = (weight for blocks in self.adapters for weight in blocks.weights())
-        if channels is not None:
-            weights = (weight[channels] for weight in weights)
+    def _run(self, hidden_LMnD: Tensor, present_GM: Tensor | None, sizes: list[int]) -> Tensor:
+        """The last outputs [M, n, D] over items that stand in groups of these sizes."""
+        crossed, own = (gate.to(hidden_LMnD.device) for gate in self.gates.split(present_GM))
+        weights = [weight for blocks in self.adapters for weight in blocks.weights()]
         if not torch.is_grad_enabled():
-            return scored_towers(self.activation, hidden_LKnD, crossed, own, *weights)
-        workspace = self.workspace if channels is None else Workspace()  # several groups are under way in one step
-        return CrossedTowers.apply(workspace, self.activation, hidden_LKnD, crossed, own, *weights)
+            return scored_towers(self.activation, sizes, hidden_LMnD, crossed, own, *weights)
+        return CrossedTowers.apply(self.workspace, self.activation, sizes, hidden_LMnD, crossed, own, *weights)
 
     def forward(self, inputs: Tensor | Masked) -> Tensor:
         """Hidden states of the kept layers [L, M, n, D] to item vectors [n, E]."""

@@ -29,23 +29,26 @@ class CrossModalGates(nn.Module):
         """
         return torch.stack([logit.softmax(-1) for logit in self.logits], 1) if len(self.logits) else None
 
-    def split(self, channels: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
-        """What each tower's input weighs: the towers' outputs below [L, M, M], and its own hidden state [L, M].
+    def split(self, present_GM: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What each tower's input weighs: the towers' outputs below [L, G, M, M], and its own hidden state [L, G, M].
 
-        Without gating all that is seen weighs 1. With some `channels` alone, K of them, [L, K, K] and [L, K], made to
-        sum to one. For towers of one number of layers.
+        G groups of items have different channels (None: one group has all): what a group lacks weighs nothing, the rest
+        is made to sum to one. Without gating all that is there weighs 1. For towers of one number of layers.
         """
         a_LMG = self.weights()
         if a_LMG is None:
-            count = self.channels if channels is None else len(channels)
-            seen = torch.eye(count) if self.independent else torch.ones(count, count)
-            return seen.expand(self.depth, -1, -1), torch.ones(self.depth, count)
-        crossed = torch.diag_embed(a_LMG[..., 0]) if self.independent else a_LMG[..., :-1]
-        own = a_LMG[..., -1]
-        if channels is None:
+            seen = torch.eye(self.channels) if self.independent else torch.ones(self.channels, self.channels)
+            crossed, own = seen.expand(self.depth, 1, -1, -1), torch.ones(self.depth, 1, self.channels)
+        else:
+            crossed = torch.diag_embed(a_LMG[..., 0]) if self.independent else a_LMG[..., :-1]
+            crossed, own = crossed[:, None], a_LMG[:, None, :, -1]
+        if present_GM is None:
             return crossed, own
-        crossed, own = crossed[:, channels][:, :, channels], own[:, channels]
-        total = crossed.sum(-1) + own
+        crossed = crossed.to(present_GM.device) * present_GM[:, None, :] * present_GM[:, :, None]
+        own = own.to(present_GM.device) * present_GM
+        if a_LMG is None:
+            return crossed, own
+        total = (crossed.sum(-1) + own).clamp_min(torch.finfo(own.dtype).tiny)
         return crossed / total[..., None], own / total
 
 

@@ -3,7 +3,7 @@
 Not in the papers, whose items have all media. Shapes: M channels, K towers, n items.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,24 @@ def unmasked(inputs: Any) -> tuple[Any, Tensor | None]:
     return inputs.inputs, None if bool(inputs.present.all()) else inputs.present
 
 
-def by_presence(present_Mn: Tensor) -> Iterator[tuple[list[int], Tensor]]:
-    """The items [n'] that have the same channels, with the numbers of these; items that have none are left out."""
-    powers = 2 ** torch.arange(len(present_Mn), device=present_Mn.device)
-    codes = (present_Mn * powers[:, None]).sum(0)
-    for code in codes.unique().tolist():
-        channels = [channel for channel in range(len(present_Mn)) if code >> channel & 1]
-        if channels:
-            yield channels, (codes == code).nonzero()[:, 0]
+@dataclass(frozen=True)
+class Groups:
+    """Items in an order in which those that have the same channels stand together: G groups."""
+
+    order: Tensor
+    """[n] items."""
+    sizes: list[int]
+    """How many items each group has [G]; they add up to n."""
+    present: Tensor
+    """The channels that each group has [G, M]."""
+
+
+def groups_of(present_Mn: Tensor) -> Groups:
+    """The items' groups, of at most 2^M kinds, one of them perhaps with no channel at all."""
+    powers_M = 2 ** torch.arange(len(present_Mn), device=present_Mn.device)
+    codes, order = (present_Mn * powers_M[:, None]).sum(0).sort(stable=True)
+    kinds, sizes = codes.unique_consecutive(return_counts=True)
+    return Groups(order, sizes.tolist(), (kinds[:, None] & powers_M) > 0)
 
 
 def masked_softmax(scores: Tensor, present: Tensor, dim: int) -> Tensor:

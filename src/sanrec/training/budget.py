@@ -25,14 +25,13 @@ from sanrec.backbones.store import USED
 from sanrec.errors import SanrecError
 from sanrec.models.backward import working_type
 from sanrec.progress import bar
-from sanrec.training.sources import CACHED_AT_ONCE, Source, scaled, statistics
+from sanrec.training.sources import CACHED_AT_ONCE, STATISTICS_ROWS, Source, scaled, statistics
 
 if TYPE_CHECKING:
     from sanrec.backbones.store import HiddenStates
 
 RESIDENT_SHARE = 0.75  # of the budget; the rest is left for what is read ahead
 BATCHES_AHEAD = 2  # that wait to be asked for; older ones never will be
-BLOCK = 1024  # items that are packed at once
 READERS = 4  # threads that wait for the disk
 
 
@@ -146,17 +145,19 @@ class Packed:
         scales = [_scales(store, layers, self.rows) if self.standardize else None for store, layers in pairs]
         dtype = self.layout.dtype
         with bar(total=len(self.rows), unit="item", desc="hidden states to disk") as shown:
-            for start in range(0, len(self.rows), BLOCK):
-                some = self.rows[start : start + BLOCK]
-                parts = []
+            for some in self._by_chunk():
+                parts, start = [], shown.n
                 for (store, layers), scale in zip(pairs, scales, strict=True):
-                    states_nLD = store.read_layers(layers, some)
-                    used = store.read_valid(some) == USED
+                    states_nLD, used = store.read_layers(layers, some), store.read_valid(some) == USED
                     for place, of_layer in enumerate(scale or ()):
                         states_nLD[:, place] = scaled(states_nLD[:, place], used, *of_layer)
                     parts.append(torch.from_numpy(states_nLD).flatten(1).to(dtype))
                 yield start, torch.cat(parts, 1)
                 shown.update(len(some))
+
+    def _by_chunk(self) -> list[np.ndarray]:
+        """The rows, which ascend, cut where the first store's chunks end, so that none is read twice."""
+        return np.split(self.rows, np.flatnonzero(np.diff(self.rows // self.stores[0].chunk_rows)) + 1)
 
 
 def load_budgeted(
@@ -201,6 +202,12 @@ def load_budgeted(
 
 
 def _scales(store: "HiddenStates", layers: Sequence[int], rows: np.ndarray) -> list[tuple[np.ndarray, float]]:
-    """Mean and spread of each layer, one whole layer in memory at a time."""
+    """Mean and spread of each layer, a few items in memory at a time."""
     used = store.read_valid(rows) == USED
-    return [statistics(store.read_layers([layer], rows)[:, 0], used) for layer in layers]
+
+    def blocks(layer: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, len(rows), STATISTICS_ROWS):
+            some = slice(start, start + STATISTICS_ROWS)
+            yield store.read_layers([layer], rows[some])[:, 0], used[some]
+
+    return [statistics(blocks(layer)) for layer in layers]

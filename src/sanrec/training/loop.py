@@ -67,13 +67,14 @@ def encode_histories(
 ) -> Tensor:
     """The state [U, E] of each user after a left-padded history [U, S] of item indices."""
     model.eval()
-    states = []
+    states = torch.empty(len(histories), items.shape[1], device=device)
     at_once = max(1, min(USER_ROWS, HISTORY_NUMBERS // (histories.shape[1] * items.shape[1])))
     with autocast(settings, device):
         for start in range(0, len(histories), at_once):
             places = torch.from_numpy(histories[start : start + at_once].astype(np.int64)).to(device)
-            states.append(model.encode_users(items[places], places > 0)[:, -1].float())
-    return torch.cat(states)
+            # copied: the last position alone would keep all of them in memory
+            states[start : start + at_once] = model.encode_users(items[places], places > 0)[:, -1]
+    return states
 
 
 def adam(model: Recommender, settings: Settings) -> torch.optim.Adam:

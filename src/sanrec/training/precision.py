@@ -8,8 +8,10 @@ from sanrec.config import Settings
 
 
 def in_half(settings: Settings, device: torch.device) -> bool:
-    """Whether the forward pass is in bfloat16: where asked for, or by default on a GPU."""
-    return settings.precision == "bfloat16" or (settings.precision == "auto" and device.type == "cuda")
+    """Whether the forward pass is in bfloat16: where asked for, or by default on a GPU that computes in it itself."""
+    if settings.precision != "auto" or device.type != "cuda":
+        return settings.precision == "bfloat16"
+    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def autocast(settings: Settings, device: torch.device) -> torch.autocast:

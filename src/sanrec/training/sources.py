@@ -3,7 +3,7 @@
 Shapes: L kept layers, M channels, I items, n items asked for, D width; L_m, D_m of channel m where channels differ.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -67,6 +67,7 @@ class ZeroedSource(MaskedSource):
 
 
 CACHED_AT_ONCE = 1024
+STATISTICS_ROWS = 2048  # items at once where a layer's mean and spread are taken; the sums depend on it
 SMALLEST_SPREAD = 1e-3  # what is left below it is the rounding of half precision
 
 
@@ -104,15 +105,24 @@ def standardized(states_ID: np.ndarray, used_I: np.ndarray) -> np.ndarray:
     large vector that all items share; what tells items apart is small beside it. Items without the medium stay zero,
     and a layer in which all items are alike (a first token's embedding) becomes zero.
     """
-    return scaled(states_ID, used_I, *statistics(states_ID, used_I))
+    blocks = (slice(start, start + STATISTICS_ROWS) for start in range(0, len(states_ID), STATISTICS_ROWS))
+    return scaled(states_ID, used_I, *statistics((states_ID[some], used_I[some]) for some in blocks))
 
 
-def statistics(states_ID: np.ndarray, used_I: np.ndarray) -> tuple[np.ndarray, float]:
-    """One layer's mean over the items [D], and its spread around it, infinite where all items are alike."""
-    values = states_ID.astype(np.float32)[used_I]
-    mean = values.mean(0)
-    spread = float((values - mean).std())
-    return mean, spread if spread > SMALLEST_SPREAD else np.inf
+def statistics(blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, float]:
+    """One layer's mean over the items [D], and its spread around it, infinite where all items are alike.
+
+    The items come in blocks of `STATISTICS_ROWS`: states [n, D], and which of them are used [n]. Sums of values and of
+    squares are in float64, which has room for a large mean beside a small spread of half-precision numbers.
+    """
+    count, total, squares = 0, np.zeros(()), np.zeros(())
+    for states_nD, used_n in blocks:
+        values = states_nD[used_n].astype(np.float64)
+        count, total, squares = count + len(values), total + values.sum(0), squares + np.square(values).sum(0)
+    mean = total / max(count, 1)
+    variance = (squares / max(count, 1) - mean**2).mean() if count else 0.0
+    spread = float(np.sqrt(max(variance, 0.0)))
+    return mean.astype(np.float32), spread if spread > SMALLEST_SPREAD else np.inf
 
 
 def scaled(states_nD: np.ndarray, used_n: np.ndarray, mean_D: np.ndarray, spread: float) -> np.ndarray:

@@ -52,9 +52,9 @@ def images(model: nn.Module, files: list[Path], out: Path, batch: int, size: int
 
 def _frames(file: Path, count: int, size: int) -> Tensor:
     with av.open(str(file)) as container:
-        decoded = [frame.to_image() for frame in container.decode(video=0)]
+        decoded = list(container.decode(video=0))
     places = np.linspace(0, len(decoded) - 1, count).round().astype(int)
-    return torch.stack([_pixels(decoded[place], size) for place in places])
+    return torch.stack([_pixels(decoded[place].to_image(), size) for place in places])
 
 
 @torch.no_grad()
