@@ -74,7 +74,7 @@ def undisturbed(tmp_path_factory):
     """A folder in which everything here was made in one go."""
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    make(folder, f"{RUN}/metrics.json", CAPTIONS)
+    make(folder, f"{RUN}/metrics.json", CAPTIONS, "results/table1.csv")
     return folder
 
 
@@ -116,15 +116,18 @@ def finished_chunks(store: Path) -> dict[str, int]:
     return {str(p): p.stat().st_mtime_ns for p in chunks if place[p] in units}
 
 
-def killed_at_random(folder: Path, seed: int, target: str, kept: Path, times: int = 3) -> int:
+def killed_at_random(
+    folder: Path, seed: int, target: str, kept: Path, times: int = 3, within: tuple[float, float] = (2.0, 9.0)
+) -> int:
     """Run, kill, and so on, then let it finish; how many times it was killed before the end.
 
-    What a killed job had finished in the store `kept` must still be what it was.
+    Each time it is killed `within` so many seconds. What a killed job had finished in the store `kept` must still be
+    what it was.
     """
     draw, kills = random.Random(seed), 0
     for _ in range(times):
         process = begin(folder, "--rerun-incomplete", target)
-        until = time.monotonic() + draw.uniform(2.0, 9.0)
+        until = time.monotonic() + draw.uniform(*within)
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
         if process.poll() is not None:
@@ -161,6 +164,19 @@ def test_killed_training(undisturbed, folder, seed):
     shutil.rmtree(folder / RUN)
     killed_at_random(folder, seed, f"{RUN}/metrics.json", folder / "none")
     same_run(folder / RUN, undisturbed / RUN)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_table_making(undisturbed, folder, seed):
+    """Its runs stay as they are, and no half table is left to be taken for one."""
+    for suffix in ("csv", "md", "html"):
+        (folder / "results/table1").with_suffix(f".{suffix}").unlink()
+    before = {path: path.stat().st_mtime_ns for path in (folder / RUN).iterdir()}
+    assert killed_at_random(folder, seed, "results/table1.csv", folder / "none", within=(0.5, 2.0))
+    for suffix in ("csv", "md", "html"):
+        name = f"results/table1.{suffix}"
+        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes()
+    assert {path: path.stat().st_mtime_ns for path in (folder / RUN).iterdir()} == before
 
 
 def test_two_workflows_in_one_folder(undisturbed, folder):
