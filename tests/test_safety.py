@@ -184,13 +184,14 @@ def test_hostile_ids_and_titles_reach_no_shell_and_no_path(tmp_path):
     pairs = [f"{user}\t{' '.join(rng.permutation(HOSTILE)[:8])}" for user in users]
     (raw / "pairs.tsv").write_text("\n".join(pairs) + "\n", encoding="utf-8")
     tiny_bert(tmp_path / "bert")
-    short = {"adapter_width": 8, "batch_size": 16, "max_epochs": 2, "patience": 2}
+    short = {"adapter_width": 8, "blocks": 2, "batch_size": 16, "max_epochs": 2, "patience": 2}
     config = {
         "corpora": {"odd": {"title": "Odd; touch pwned", "layout": "amazon", "folder": "raw", "titles": "items.tsv",
                             "covers": "covers", "videos": None, "audios": None}},
         "datasets": {"odd": {"title": "$(touch pwned)", "corpus": "odd", "pairs": "pairs.tsv",
                              "backbones": {"title": "own"}, "settings": {"all": short}}},
-        "backbones": {"own": {"modality": "text", "source": "folder", "checkpoint": "bert", "width": 16, "blocks": 2}},
+        "backbones": {"own": {"modality": "text", "source": "folder", "checkpoint": "bert", "width": 16, "blocks": 2,
+                             "pooling": "first"}},
     }  # fmt: skip
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     run = "results/odd/runs/crossan/T/default/seed=0"

@@ -7,7 +7,7 @@ a store in `--folder` and read from there. Contenders, each in a process of its 
 a quarter of what they need, page cache dropped before each repeat (that needs root; where it failed, that is said).
 Losses must be the same to the last bit. Shown are steps a second, what goes before the first of them (reading the
 stores, with a budget also the packing of what is not resident), the encoding of all items as at the end of each epoch,
-and the most anonymous memory of all of it.
+and the most anonymous memory of each of the three.
 """
 
 import argparse
@@ -109,9 +109,7 @@ def train(args: argparse.Namespace) -> None:
     dtype = kept_type([torch.float16], settings, CPU)
     need = len(rows) * CHANNELS * KEPT * WIDTH * dtype.itemsize
     drop_page_cache()
-    with Watched() as watched:
-        found = measured(args, sequences, stores, settings, dtype, need)
-    print(json.dumps(found | {"anonymous": watched.most, "need": need}))
+    print(json.dumps(measured(args, sequences, stores, settings, dtype, need) | {"need": need}))
 
 
 def load(args: argparse.Namespace, sequences: Sequences, stores: list, dtype: torch.dtype, need: int) -> Source:
@@ -131,7 +129,8 @@ def measured(
 ) -> dict:
     """What a contender takes before its steps, for them, and to encode all items."""
     started = time.perf_counter()
-    source = load(args, sequences, stores, dtype, need)
+    with Watched() as loading:
+        source = load(args, sequences, stores, dtype, need)
     before = time.perf_counter() - started
     torch.manual_seed(0)
     model = Recommender("crossan", Shape(("text", "image", "video", "audio"), (WIDTH,) * CHANNELS, KEPT), settings)
@@ -143,10 +142,14 @@ def measured(
     def step(batch) -> None:
         losses.append(train_step(model, source, batch, log_p, optimizer, settings, CPU).item())
 
-    for batch in looking_ahead(batches, source, lambda batch: batch.items):
-        seconds.append(clocked(lambda batch=batch: step(batch)))
-    encoding = clocked(lambda: encode_items(model, source, settings, CPU))
-    return {"losses": losses, "seconds": seconds[1:], "before": before, "encoding": encoding, "dropped": dropped}
+    with Watched() as training:
+        for batch in looking_ahead(batches, source, lambda batch: batch.items):
+            seconds.append(clocked(lambda batch=batch: step(batch)))
+    with Watched() as evaluating:
+        encoding = clocked(lambda: encode_items(model, source, settings, CPU))
+    most = [watched.most for watched in (loading, training, evaluating)]
+    times = {"seconds": seconds[1:], "before": before, "encoding": encoding}
+    return {"losses": losses, "anonymous": most, "dropped": dropped, **times}
 
 
 def main() -> None:
@@ -188,7 +191,7 @@ def main() -> None:
             ratios(rates[name], rates["memory"]),
             spread([one["before"] for one in of]),
             spread([one["encoding"] for one in of]),
-            f"{max(one['anonymous'] for one in of) / 1e9:.2f}",
+            *(f"{max(one['anonymous'][phase] for one in of) / 1e9:.2f}" for phase in range(3)),
         ]
         for name, of in found.items()
     ]
@@ -199,7 +202,7 @@ def main() -> None:
         "s before the first step",
         "s to encode all items",
     ]
-    print_table([*heads, "most anonymous memory, GB"], rows)
+    print_table([*heads, "most anonymous memory before, GB", "in steps", "in encoding"], rows)
 
 
 if __name__ == "__main__":
