@@ -149,6 +149,8 @@ def test_a_step_in_used_memory_is_the_step_in_new_memory():
     step(x, *arguments).sum().backward()
     assert workspace._free is piece  # lent and given back
     assert copy.deepcopy(workspace)._free is None
+    workspace.release()
+    assert workspace._free is None
 
 
 def test_a_second_backward_pass_is_refused():

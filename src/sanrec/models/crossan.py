@@ -47,6 +47,7 @@ class Crossan(nn.Module):
         crossed, own = (gate.to(hidden_LMnD.device) for gate in self.gates.split(present_GM))
         weights = [weight for blocks in self.adapters for weight in blocks.weights()]
         if not torch.is_grad_enabled():
+            self.workspace.release()
             return scored_towers(self.activation, sizes, hidden_LMnD, crossed, own, *weights)
         return CrossedTowers.apply(self.workspace, self.activation, sizes, hidden_LMnD, crossed, own, *weights)
 

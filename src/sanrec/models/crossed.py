@@ -38,6 +38,10 @@ class Workspace:
         if self._free is None or len(self._free) < len(piece):
             self._free = piece
 
+    def release(self) -> None:
+        """Let go of what is kept, for a time without steps: an evaluation needs room of its own."""
+        self._free = None
+
     def __deepcopy__(self, memo: dict[int, Any]) -> "Workspace":
         return Workspace()  # a copied model has its own
 
