@@ -57,7 +57,13 @@ def begin(folder: Path, *arguments: str) -> subprocess.Popen:
             stderr=subprocess.STDOUT,
             env=environment(),
             start_new_session=True,
+            preexec_fn=heed_ctrl_c,
         )
+
+
+def heed_ctrl_c() -> None:
+    """As in a terminal: tests that a shell runs in the background, as with nohup, have it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def kill_all(process: subprocess.Popen) -> None:
