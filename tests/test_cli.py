@@ -34,7 +34,7 @@ def step(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", sorted(set(cli.COMMANDS) - set(cli.WITH_NETWORK)))
 def test_every_other_step_runs_with_the_hub_off(step, name):
     seen = step(name)
-    arguments = [argument.rstrip("+?") for argument in cli.COMMANDS[name][1]]
+    arguments = [argument.rstrip("+?") for argument in cli.COMMANDS[name][1] if not argument.startswith("--")]
     assert cli.main([name, *arguments]) == 0
     assert seen["HF_HUB_OFFLINE"] == "1"
 

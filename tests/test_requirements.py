@@ -36,6 +36,14 @@ def test_what_reads_quantised_weights_is_pinned_and_in_no_ones_way():
     assert not set(pins("requirements-gptq.txt")) & set(pins("constraints.txt"))
 
 
+def test_extras_are_pinned_as_the_constraints_have_them():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    found = [PIN.match(line) for lines in extras.values() for line in lines]
+    assert all(found)
+    constraints = pins("constraints.txt")
+    assert {m[1]: constraints.get(normal(m[1])) for m in found} == {m[1]: m[2] for m in found}
+
+
 @pytest.mark.parametrize("file", sorted(p.name for p in (ROOT / "envs").glob("*.yaml")))
 def test_conda_environments_hold_the_same_pins(file):
     environment = yaml.safe_load((ROOT / "envs" / file).read_text())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sanrec import __version__
-from sanrec.commands import data, reporting, training
+from sanrec.commands import data, reporting, serving, training
 from sanrec.errors import SanrecError
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "costs": (training.costs, ("output", "specs+")),
     "measure-steps": (training.measure_steps, ("reads", "runs_and_files+")),
     "popularity": (training.popularity, ("dataset",)),
+    "recommend": (serving.recommend, ("run", "--user", "--history", "--k", "--format", "--out")),
+    "export": (serving.export, ("run", "folder")),
     "table": (reporting.table, ("spec", "reference?", "output")),
     "figure": (reporting.figure, ("spec", "output")),
     "schema": (reporting.schema, ()),

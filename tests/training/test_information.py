@@ -20,9 +20,10 @@ from sanrec.files import read_json
 from sanrec.load import load_config
 from sanrec.training import information
 from sanrec.training.checkpoint import load_weights
-from sanrec.training.information import last_outputs, measure_information, tower_names, used_items
+from sanrec.training.information import last_outputs, measure_information, used_items
 from sanrec.training.run import train_run
 from sanrec.training.sequences import untrained
+from sanrec.training.towers import tower_names
 
 CPU = torch.device("cpu")
 WITHOUT_TITLE, WITHOUT_COVER = 3, 5  # rows, as the folder's maker has it
@@ -130,12 +131,12 @@ def test_weights_of_another_run_or_of_other_settings_are_refused(shop):
     Path(other.folder).mkdir(parents=True)
     try:
         shutil.copy(run.weights, other.weights)
-        with pytest.raises(DataError, match="trained from other data or settings"):
+        with pytest.raises(DataError, match="trained from other settings or inputs"):
             measure_information(shop.config, other)
     finally:
         shutil.rmtree(other.folder)
     changed = load_config({**shop.config.model_dump(), "threads": {"train": 2}})
-    with pytest.raises(DataError, match="trained from other data or settings"):
+    with pytest.raises(DataError, match="trained from other settings or inputs"):
         measure_information(changed, run)
 
 

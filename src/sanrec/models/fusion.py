@@ -41,6 +41,12 @@ class StaticGate(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(towers))
 
+    def weights(self, e_KnE: Tensor, present_Kn: Tensor | None = None) -> Tensor:
+        """How much each tower weighs in each item: [n, K], rows sum to 1."""
+        if present_Kn is None:
+            return self.logits.softmax(-1).expand(e_KnE.shape[1], -1)
+        return masked_softmax(self.logits[:, None], present_Kn, 0).T
+
     def forward(self, e_KnE: Tensor, present_Kn: Tensor | None = None) -> Tensor:
         """[K, n, E] to [n, E]."""
         if present_Kn is None:

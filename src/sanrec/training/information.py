@@ -3,21 +3,16 @@
 Shapes: M channels, I items, D_m width of channel m's backbone.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 
 from sanrec import artifacts
 from sanrec.artifacts import Input, Run
-from sanrec.backbones.extract import chosen_device
 from sanrec.backbones.store import USED, open_store, read_rows
 from sanrec.config import Config
 from sanrec.data.interactions import load_sequences
@@ -28,11 +23,10 @@ from sanrec.files import write_json
 from sanrec.methods import METHODS
 from sanrec.models.registry import Recommender
 from sanrec.searches import settled
-from sanrec.training.checkpoint import load_weights
 from sanrec.training.machine import versions
-from sanrec.training.run import run_fingerprint
-from sanrec.training.sequences import untrained
+from sanrec.training.restore import restore
 from sanrec.training.sources import ItemSource
+from sanrec.training.towers import tower_names
 from sanrec.versions import STEPS
 
 SEED = 0  # of the estimators, the same for every run: two runs over the same items have the same items held out
@@ -48,15 +42,10 @@ def measure_information(config: Config, run: Run) -> dict[str, Any]:
     """
     run = settled(run)
     refuse_without_towers(run)
-    torch.set_num_threads(config.threads.train)
-    fingerprint, weights = own_weights(config, run)
-    device = chosen_device(config.device)
     sequences = load_sequences(artifacts.interactions(run.dataset))
-    # hidden states as they are stored, whatever the run's towers rounded them to
-    exact = replace(run, settings=run.settings.model_copy(update={"precision": "float32"}))
-    source, model = untrained(config, exact, sequences, device)
-    load_weights(model, weights)
-    towers = last_outputs(model, source, device)[: len(run.inputs)]
+    restored = restore(config, run, sequences, exact=True)
+    training = restored.training
+    towers = last_outputs(training.model, training.source, training.device)[: len(run.inputs)]
     if not all(np.isfinite(tower_ID).all() for tower_ID in towers):
         raise SanrecError(f"{run.weights}: its towers give values that are no numbers; train it at a smaller rate")
     used_MI = np.stack([used_items(config, run, s, sequences.item_rows[1:]) for s in run.inputs])
@@ -81,7 +70,7 @@ def measure_information(config: Config, run: Run) -> dict[str, Any]:
         "missing": {name: int((~used).sum()) for name, used in zip(names, used_MI, strict=True)},
         "pairs": pairs,
         "estimators": {name: {**asdict(recipe), "seed": SEED} for name, recipe in recipes.items()},
-        "config_hash": fingerprint,
+        "config_hash": restored.fingerprint,
         "step_version": STEPS["information"],
         "versions": {**versions(), "scikit-learn": version("scikit-learn")},
     }
@@ -98,23 +87,6 @@ def refuse_without_towers(run: Run) -> None:
         raise SanrecError(f"{run.folder}: with intra=false no channel has a tower of its own")
     if len(run.inputs) < 2:
         raise SanrecError(f"{run.folder}: mutual information is between two towers, and it has one: ask for TI, say")
-
-
-def own_weights(config: Config, run: Run) -> tuple[str, Mapping[str, torch.Tensor]]:
-    """The run's fingerprint and its weights. Raises DataError where there are none, or they are of other inputs."""
-    fingerprint = run_fingerprint(config, run)
-    again = f"Train it: snakemake {run.metrics} --cores"
-    if not Path(run.weights).is_file():
-        raise DataError(f"{run.weights}: no such file. {again}")
-    try:
-        with safe_open(run.weights, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("sanrec", "{}"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except SafetensorError as error:
-        raise DataError(f"{run.weights}: cannot be read ({error}). Delete it. {again}") from None
-    if about != {"run": run.folder, "fingerprint": fingerprint}:
-        raise DataError(f"{run.weights}: trained from other data or settings than there are now. Delete it. {again}")
-    return fingerprint, weights
 
 
 @torch.inference_mode()
@@ -134,16 +106,6 @@ def used_items(config: Config, run: Run, source: Input, rows: np.ndarray) -> np.
     place = artifacts.inputs if artifacts.reads_inputs(run) else artifacts.hidden
     store = open_store(place(config.datasets[run.dataset].corpus, source.channel, source.backbone))
     return read_rows(store["valid"], rows) == USED
-
-
-def tower_names(inputs: tuple[Input, ...]) -> list[str]:
-    """The channels; with its backbone, a channel that is seen twice; numbered, what is still the same."""
-    channels = [source.channel for source in inputs]
-    names = [s.channel if channels.count(s.channel) == 1 else f"{s.channel}@{s.backbone}" for s in inputs]
-    return [
-        f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
-        for place, name in enumerate(names)
-    ]
 
 
 def check_items(run: Run, pair: str, items: int, fewest: int) -> None:

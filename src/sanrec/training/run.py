@@ -90,11 +90,15 @@ def finished_metrics(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     metrics = read_json(folder / "metrics.json")
     if metrics.get("config_hash") == fingerprint:
         return metrics
-    was = "from other settings or inputs"
-    if (version := metrics.get("step_version")) != STEPS["train"]:
-        was = f"by version {version} of the training step, which has number {STEPS['train']} now"
-    log.warning("%s: this run was made %s: it is trained anew", folder, was)
+    log.warning("%s: this run was made %s: it is trained anew", folder, made_otherwise(metrics))
     return None
+
+
+def made_otherwise(metrics: dict[str, Any]) -> str:
+    """How a run whose fingerprint is another was made, in words, as far as its metrics tell."""
+    if (version := metrics.get("step_version")) != STEPS["train"]:
+        return f"by version {version} of the training step, which has number {STEPS['train']} now"
+    return "from other settings or inputs"
 
 
 def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray], interactions: str | Path) -> pa.Table:
