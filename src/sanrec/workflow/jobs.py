@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ from sanrec.load import load_config
 from sanrec.workflow.source import snakefile_here
 
 MOST_LINES = 12  # of a complaint
+NOISE = re.compile(  # headings and places around it
+    r'Building DAG|Config file .* by additional|File "|Error:$|\w+Exception(?: in rule .*)?:$|\w+Error in file .*:$'
+)
 USUAL_CONFIG = "config.yaml"  # the Snakefile reads it by itself
 KINDS = {  # what rules are called where people read it, in the order of the data; several may be of one kind
     "demo_world": "demo's world",
@@ -117,7 +121,7 @@ def _job(values: dict[str, Any]) -> Job:
 
 def _complaint(said: str) -> str:
     """What of Snakemake's messages is the complaint: without where in the Snakefile it came up."""
-    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("Building DAG")]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     ends = [lines.index(word) for word in ("Wildcards:", "Traceback:") if word in lines]
-    lines = lines[: min(ends, default=None)][-MOST_LINES:]
-    return "\n".join(lines).removeprefix("ConfigError: ") or "Snakemake could not list the jobs, and did not say why"
+    kept = [line for line in lines[: min(ends, default=None)] if not NOISE.match(line)][-MOST_LINES:]
+    return "\n".join(kept).removeprefix("ConfigError: ") or "Snakemake could not list the jobs, and did not say why"
