@@ -12,18 +12,20 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
-sys.path.insert(0, os.path.join(workflow.basedir, "src"))  # the package of this very checkout
+HERE = str(workflow.current_basedir)  # `basedir` would be another Snakefile's folder where this one is its module
+sys.path.insert(0, os.path.join(HERE, "src"))  # the package of this very checkout
 
 from sanrec import artifacts, snakefile as needs
 from sanrec.versions import STEPS
+from sanrec.workflow.ending import tell_ending
 
 
 configfile: "config.yaml"
 
 
 CONFIG = needs.settle(config)
-TABLES = needs.tables(os.path.join(workflow.basedir, "workflow", "tables"))
-FIGURES = needs.figures(os.path.join(workflow.basedir, "workflow", "figures"))
+TABLES = needs.tables(os.path.join(HERE, "workflow", "tables"))
+FIGURES = needs.figures(os.path.join(HERE, "workflow", "figures"))
 
 
 wildcard_constraints:
@@ -53,3 +55,11 @@ include: "workflow/rules/runs.smk"
 include: "workflow/rules/tuning.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+
+
+onsuccess:
+    tell_ending(log)
+
+
+onerror:
+    tell_ending(log)

@@ -34,7 +34,7 @@ def step(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", sorted(set(cli.COMMANDS) - set(cli.WITH_NETWORK)))
 def test_every_other_step_runs_with_the_hub_off(step, name):
     seen = step(name)
-    arguments = [argument.rstrip("+?") for argument in cli.COMMANDS[name][1] if not argument.startswith("--")]
+    arguments = [argument.rstrip("+?*") for argument in cli.COMMANDS[name][1] if not argument.startswith("--")]
     assert cli.main([name, *arguments]) == 0
     assert seen["HF_HUB_OFFLINE"] == "1"
 
@@ -60,6 +60,12 @@ def test_any_other_error_leaves_its_traceback_in_the_log(step, tmp_path, capsys)
     assert cli.main(["--log", "b.log", "download", "demo"]) == 1
     assert capsys.readouterr().err == "sanrec download failed; the whole message is in b.log\n"
     assert "RuntimeError: a bug" in (tmp_path / "b.log").read_text()
+
+
+def test_options_take_one_value_and_may_be_left_out():
+    given = cli.parser().parse_args(["status", "a", "b", "--format", "json"])
+    assert (given.targets, given.format, given.study) == (["a", "b"], "json", None)
+    assert cli.parser().parse_args(["status"]).targets == []
 
 
 def test_an_unknown_subcommand_is_refused(capsys):

@@ -6,14 +6,16 @@ import logging
 import os
 import shlex
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sanrec import __version__
-from sanrec.commands import data, reporting, serving, training
+from sanrec.commands import data, reporting, serving, training, workflow
 from sanrec.errors import SanrecError
 
 if TYPE_CHECKING:
@@ -48,6 +50,9 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "export": (serving.export, ("run", "folder")),
     "table": (reporting.table, ("spec", "reference?", "output")),
     "figure": (reporting.figure, ("spec", "output")),
+    "status": (workflow.status, ("targets*", "--study", "--format")),
+    "plan": (workflow.plan, ("targets*", "--study", "--format")),
+    "init": (workflow.init, ("folder",)),
     "schema": (reporting.schema, ()),
     "config-page": (reporting.config_page, ()),
 }
@@ -73,9 +78,14 @@ def parser() -> argparse.ArgumentParser:
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (step, arguments) in COMMANDS.items():
         sub = commands.add_parser(name, help=step.__doc__, description=step.__doc__)
-        for argument in arguments:
-            sub.add_argument(argument.rstrip("+?"), nargs=argument[-1] if argument[-1] in "+?" else None)
+        for argument in arguments:  # those that begin with -- are options with one value
+            sub.add_argument(argument.rstrip("+?*"), nargs=argument[-1] if argument[-1] in "+?*" else None)
     return main_parser
+
+
+def done_line(command: str, seconds: float) -> str:
+    """The last line of a log whose step went well; where it is lacking, the step failed or is still at work."""
+    return f"sanrec {command}: done in {timedelta(seconds=round(seconds))}"
 
 
 def full_disk(error: BaseException | None) -> bool:
@@ -89,6 +99,7 @@ def full_disk(error: BaseException | None) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand. Errors that the user can mend are printed without a traceback; the exit status is then 1."""
+    started = time.monotonic()
     argv = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(argv)  # --help ends here
     from sanrec.load import load_config
@@ -107,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"$ sanrec {shlex.join([*given, *argv])}", file=log)
             logging.basicConfig(stream=log, level=logging.INFO, format="%(name)s: %(message)s", force=True)
             COMMANDS[args.command][0](load_config(args.config), args)
+            if args.log:
+                print(done_line(args.command, time.monotonic() - started), file=log)
             return 0
         except SanrecError as error:
             for stream in {terminal, log}:

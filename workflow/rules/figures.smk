@@ -4,8 +4,8 @@
 rule figure:
     input:
         needs=lambda w: needs.figure_needs(CONFIG, FIGURES[w.figure]),
-        spec=lambda w: needs.beside_snakefile(workflow.basedir, f"workflow/figures/{w.figure}.yaml"),
-        files=lambda w: needs.figure_files(workflow.basedir, FIGURES[w.figure]),
+        spec=lambda w: needs.beside_snakefile(HERE, f"workflow/figures/{w.figure}.yaml"),
+        files=lambda w: needs.figure_files(HERE, FIGURES[w.figure]),
     output:
         svg="results/{figure}.svg",
         png="results/{figure}.png",

@@ -95,7 +95,7 @@ rule efficiency:
     params:
         version=STEPS["efficiency"],
         rows=lambda w: needs.efficiency_record(CONFIG, w.dataset, TABLES.values()),
-        specs=needs.efficiency_specs(workflow.basedir, TABLES),
+        specs=needs.efficiency_specs(HERE, TABLES),
     shell:
         "python -m sanrec --log {log:q} efficiency {output:q} {params.specs:q}"
 
@@ -120,6 +120,6 @@ rule costs:
     params:
         version=STEPS["costs"],
         points=lambda w: needs.costs_record(CONFIG, w.dataset, w.measurement, FIGURES.values()),
-        specs=lambda w: needs.costs_specs(workflow.basedir, FIGURES, w.measurement),
+        specs=lambda w: needs.costs_specs(HERE, FIGURES, w.measurement),
     shell:
         "python -m sanrec --log {log:q} costs {output:q} {params.specs:q}"

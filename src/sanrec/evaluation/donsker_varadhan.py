@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from sanrec.evaluation.information import Information, prepared
+from sanrec.progress import inner_bar
 
 HALVINGS = 10  # of the interval that holds the best scale: to a thousandth
 
@@ -171,7 +172,7 @@ def cross_fitted(x_ID: ArrayLike, y_ID: ArrayLike, recipe: EtaDV | None = None, 
     folds = np.array_split(order, recipe.folds)
     values = []
     with torch.random.fork_rng(devices=[]):
-        for number, read in enumerate(folds):
+        for number, read in enumerate(inner_bar(folds, unit="fold", desc="mutual information")):
             torch.manual_seed(seed * recipe.folds + number)  # the critic's starting weights
             others = np.concatenate(folds[number + 1 :] + folds[:number])
             decide, train = np.split(others, [min(recipe.stop_items, len(order) // 5)])

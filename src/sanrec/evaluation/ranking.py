@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sanrec.errors import DivergenceError
+from sanrec.progress import inner_bar
 
 SCORES = 2**22  # scores held at once where no chunk is given: 16 MiB at float32, which stays near the processor
 FEWEST, MOST_SCORES = 64, 2**26  # large catalogues: each product reads all their vectors, so for not too few users
@@ -96,7 +97,7 @@ def rank_scored(
     elif chunk < 1:
         raise ValueError(f"chunk is a number of users from 1, not {chunk}")
     ranks = torch.empty(len(wanted), dtype=torch.int32)
-    for first in range(0, users, chunk):
+    for first in inner_bar(range(0, users, chunk), unit="chunk of users", desc="ranking"):
         last = min(first + chunk, users)
         scores = score(first, last)
         if scores.dtype.itemsize < 4:

@@ -15,6 +15,7 @@ from sanrec.errors import ConfigError, DataError
 from sanrec.files import read_json, sha256, write_json
 from sanrec.media.archives import unpack
 from sanrec.media.web import redact, retrieve
+from sanrec.progress import LogLines, watched
 from sanrec.versions import STEPS
 
 CHECKPOINT_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
@@ -145,6 +146,7 @@ def _snapshot(backbone: Backbone | Captioner, name: str, folder: Path, endpoint:
         snapshot_download(
             repository, revision=revision, local_dir=folder, endpoint=endpoint,
             allow_patterns=list(CHECKPOINT_FILES), ignore_patterns=["*/*"],
+            tqdm_class=None if watched() else LogLines,
         )  # fmt: skip
     except Exception as error:  # the client lets through errors of several libraries below it
         if isinstance(error.__cause__, HfHubHTTPError):

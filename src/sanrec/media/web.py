@@ -16,7 +16,7 @@ import requests
 
 from sanrec.errors import DataError
 from sanrec.files import read_json, write_json
-from sanrec.progress import bar
+from sanrec.progress import bar, watched
 
 TIMEOUT = (20, 60)  # seconds to connect, and without a byte
 ATTEMPTS = 5  # per address; each goes on where the last one broke off
@@ -75,7 +75,7 @@ def _downloader(url: str, path: Path) -> Any:
         return lambda url, output, _: _resume(url, Path(output), path)
     if scheme in ("", "file"):
         return lambda url, output, _: shutil.copyfile(unquote(urlsplit(url).path) if scheme else url, output)
-    return pooch.core.choose_downloader(url, progressbar=True)
+    return pooch.core.choose_downloader(url, progressbar=watched())
 
 
 def _parts(path: Path) -> tuple[Path, Path]:

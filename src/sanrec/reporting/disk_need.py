@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from sanrec import artifacts
 from sanrec.config import Config
-from sanrec.disk import store_bytes
+from sanrec.disk import spell_bytes, store_bytes
 from sanrec.errors import DataError
 from sanrec.layers import kept_layers, rules_of_towers
 from sanrec.reporting.backbone_specs import CHANNEL_OF, DiskSpec, Store, stores
@@ -35,7 +35,6 @@ MARKERS = {FULL: ("o", "all layers"), KEPT: ("s", "layers that runs read"), STOR
 DARK = {FULL: "#0072B2", KEPT: "#D55E00", STORED: "#009E73"}
 WIDTH, ROW, HEAD = 7.0, 0.235, 0.6  # inches: the page, a backbone, and what a data set's title and axis take
 APART = 0.5  # rows between groups
-UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def gather_disk(config: Config, figure: DiskSpec, root: str | Path = ".") -> pd.DataFrame:
@@ -212,11 +211,3 @@ def _panel(axes: Axes, frame: pd.DataFrame) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(axis="x", color="0.88", linewidth=0.6)
     axes.set_axisbelow(True)
-
-
-def spell_bytes(number: float) -> str:
-    """A size with three figures, in decimal units: 27.5 GB."""
-    for size, unit in UNITS:
-        if number >= size * 0.9995:
-            return f"{number / size:.3g} {unit}"
-    return f"{number:g} B"

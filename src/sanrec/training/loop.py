@@ -16,7 +16,7 @@ from torch.nn import functional
 from sanrec.config import Settings
 from sanrec.errors import DivergenceError
 from sanrec.models.registry import Recommender
-from sanrec.progress import bar
+from sanrec.progress import bar, inner_bar
 from sanrec.training.batches import Batch, epoch_batches
 from sanrec.training.checkpoint import Progress, load_progress, save_progress, trained_weights
 from sanrec.training.loss import debiased_loss
@@ -134,7 +134,8 @@ def train_epoch(
     steps = -(-len(sequences) // settings.batch_size)
     started, total = time.perf_counter(), torch.zeros((), device=device)
     batches = epoch_batches(sequences, settings.batch_size, seed, epoch)
-    for batch in looking_ahead(batches, source, lambda batch: batch.items):
+    ahead = looking_ahead(batches, source, lambda batch: batch.items)
+    for batch in inner_bar(ahead, total=steps, unit="step", desc=f"epoch {epoch}"):
         total += train_step(model, source, batch, log_popularity, optimizer, settings, device)
     mean_loss = total.item() / steps  # waits for the device, so that the time is the whole epoch's
     seconds = time.perf_counter() - started

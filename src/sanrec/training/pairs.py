@@ -19,6 +19,7 @@ from sanrec.evaluation.ranking import rank_scored
 from sanrec.models.pairs.base import PairModel
 from sanrec.models.pairs.graph import Interactions
 from sanrec.models.pairs.registry import build_pair_model
+from sanrec.progress import inner_bar
 from sanrec.training.checkpoint import Progress
 from sanrec.training.loading import frozen_features
 from sanrec.training.loop import check_loss, fit_epochs, seed_epoch
@@ -109,7 +110,8 @@ def train_epoch(
     batches = zip(*(torch.from_numpy(part).to(device).split(settings.batch_size) for part in triples), strict=True)
     model.train()
     model.start_epoch()
-    for users_B, positives_B, negatives_B in batches:
+    count = -(-len(order) // settings.batch_size)
+    for users_B, positives_B, negatives_B in inner_bar(batches, total=count, unit="step", desc=f"epoch {epoch}"):
         loss = model.loss(users_B, positives_B, negatives_B)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

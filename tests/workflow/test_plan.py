@@ -1,0 +1,155 @@
+"""What a target will take, by the jobs that Snakemake lists for the real Snakefile."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sanrec import cli
+from sanrec.demo.world import World
+from sanrec.disk import store_bytes
+from sanrec.errors import SanrecError
+from sanrec.workflow.jobs import list_jobs
+from sanrec.workflow.plan import as_record, make_plan
+from sanrec.workflow.plan_text import as_text
+
+CONFIG = {"device": "cpu", "corpora": {"demo": {"world": {"items": 60, "users": 140}}}}
+
+
+def world_items(numbers):
+    return World(**numbers).items
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SANREC_CONFIG", raising=False)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    return tmp_path
+
+
+@pytest.fixture
+def planned(folder):
+    def plan(*targets, study=None, **config):
+        (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG | config))
+        return make_plan(list_jobs(targets, study=study), world_items)
+
+    return plan
+
+
+def test_the_demo_needs_nothing_from_anywhere(planned):
+    plan = planned("results/table3.csv")
+    counts = {kind: len(jobs) for kind, jobs in plan.kinds.items()}
+    assert counts == {
+        "demo's world": 1,
+        "demo's backbone": 4,
+        "corpus": 1,
+        "data set": 2,
+        "hidden states": 4,
+        "model-ready inputs": 2,
+        "training run": 22,
+        "table": 1,
+    }
+    assert (plan.downloads, plan.gpu, plan.missing) == ((), (), ())
+    stores = {need.what: need.bytes for need in plan.disk}
+    assert stores["results/demo/hidden/title/bert.json"] == store_bytes(60, 13, 64, 256)
+    text = as_text(plan)
+    assert "training run           22" in text
+    assert "GPU memory: none is needed" in text
+    assert "licences to accept: none" in text
+
+
+def test_the_papers_tell_what_is_downloaded_stored_missing_and_unknown(planned):
+    plan = planned("results/table3.csv", study="paper")
+    assert {d.name for d in plan.downloads} == {"bert-base", "vit-base", "videomae-base", "ast-audioset"}
+    bert = next(d for d in plan.downloads if d.name == "bert-base")
+    assert bert.bytes == 4 * 108_891_648
+    stores = {need.what: need.bytes for need in plan.disk}
+    assert stores["results/microlens/hidden/title/bert-base.json"] == store_bytes(19_738, 13, 768, 2048)
+    assert stores["weights of runs of microlens-100k/full/TI"] == 4 * 194_897_216
+    peaks = {need.what: need.bytes for need in plan.gpu}
+    assert peaks["training microlens-100k/full/TI: peak"] == 45_886_000_000
+    assert peaks["training microlens-50k/full/TI: peak"] is None
+    assert [one.path for one in plan.missing] == ["data/microlens"]
+    text = as_text(plan)
+    assert "as printed there" in text
+    assert "unknown: model-ready inputs" in text
+    record = json.loads(json.dumps(as_record(plan)))
+    assert record["study"] == "paper"
+    assert len(record["jobs"]) == 37
+
+
+def test_gated_licences_are_to_be_accepted_before(planned):
+    target = "results/scientific/hidden/title/llama-3-8b.json"
+    plan = planned(target)
+    [download] = plan.downloads
+    assert (download.gated, download.license) == (True, "llama3")
+    assert 14.9e9 < download.bytes < 15.1e9
+    assert {need.what: need.bytes for need in plan.disk}[target] == store_bytes(20_314, 33, 4096, 512)
+    assert "https://huggingface.co/meta-llama/Meta-Llama-3-8B" in as_text(plan).split("licences to accept")[1]
+
+
+def test_media_that_are_missing_are_named_one_by_one(planned, folder):
+    raw = folder / "raw"
+    (raw / "covers").mkdir(parents=True)
+    (raw / "items.csv").write_text("item,title\n1,One\n")
+    corpus = {"title": "Shop", "layout": "microlens", "folder": "raw", "titles": "items.csv", "covers": "covers"}
+    chosen = {"title": "mine", "video": "vec"}
+    mine = {
+        "modality": "text",
+        "source": "folder",
+        "checkpoint": "models/x",
+        "pooling": "first",
+        "blocks": 2,
+        "width": 8,
+    }
+    features = {"modality": "video", "source": "features", "checkpoint": "vec.npy", "width": 8}
+    plan = planned(
+        "results/shop/runs/frozen/TV/default/seed=0/metrics.json",
+        corpora={"shop": corpus | {"videos": "clips"}},
+        datasets={"shop": {"title": "Shop", "corpus": "shop", "pairs": "p.tsv", "backbones": chosen}},
+        backbones={"mine": mine | {"width": 8}, "vec": features | {"width": 8}},
+    )
+    assert sorted(one.path for one in plan.missing) == ["models/x", "raw/clips", "raw/p.tsv", "vec.npy"]
+
+
+def test_what_is_not_right_is_said_as_snakemake_says_it(folder):
+    with pytest.raises(SanrecError, match=r"^unknown model 'crosan': did you mean 'crossan'"):
+        list_jobs(["results/demo/runs/crosan/TI/default/seed=0/metrics.json"])
+    with pytest.raises(SanrecError, match=r"No rule to produce results/table33.csv"):
+        list_jobs(["results/table33.csv"])
+    with pytest.raises(SanrecError, match=r"^unknown study 'papers' in config: key 'study': did you mean 'paper'"):
+        list_jobs(["results/table3.csv"], study="papers")
+
+
+def test_another_config_file_is_read_where_it_is_given(folder):
+    (folder / "other.yaml").write_text(yaml.safe_dump(CONFIG | {"seeds": [0, 1]}))
+    assert len(list_jobs(["results/table3.csv"], "other.yaml").jobs) == 37 + 22
+    assert len(list_jobs(["results/table3.csv"], "config.yaml").jobs) == 37
+
+
+def test_nothing_is_run_or_kept_but_the_config_that_jobs_would_read(folder, capsys):
+    assert cli.main(["status", "results/demo/statistics.json", "--format", "json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["counts"]["missing"] == 3
+    assert cli.main(["status", "results/demo/statistics.json", "--format", "yaml"]) == 1
+    assert "unknown format 'yaml'" in capsys.readouterr().err
+    assert not (folder / "results").exists()
+    assert not (folder / ".snakemake/log").exists()
+
+
+def test_planning_imports_of_snakemake_stay_in_a_process_of_their_own():
+    code = "import sys, sanrec.workflow.jobs, sanrec.workflow.status, sanrec.workflow.ending; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not {"torch", "pandas", "snakemake"} & set(done.stdout.split())
+
+
+def test_what_is_done_is_not_planned(folder):
+    """By jobs that finished in a real workflow: see the test of the started folder; here by a listing alone."""
+    listing = list_jobs(["results/demo/statistics.json"])
+    done = type(listing)(tuple(type(j)(**vars(j) | {"needed": False}) for j in listing.jobs), listing.config, None)
+    assert as_text(make_plan(done, world_items)) == "Nothing is to be done: 3 jobs done already (study demo)."
+    assert Path("config.yaml").is_file()
