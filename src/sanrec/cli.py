@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "figure": (reporting.figure, ("spec", "output")),
     "schema": (reporting.schema, ()),
     "config-page": (reporting.config_page, ()),
+    "targets-page": (reporting.targets_page, ("workflow",)),
 }
 NO_SPACE = "No space left on device"  # what is left of the system's error where a library of Rust or C met it
 WITH_NETWORK = ("download", "checkpoint")  # every other step runs with the hub switched off
