@@ -1,8 +1,8 @@
 """What the site adds to mkdocs: the repository's own pages, links that lead out of docs/, and marks that are for tests.
 
 README.md, CONTRIBUTING.md and CHANGELOG.md are pages too, written once. Links are written so that they work in the
-repository: those between pages work in the site as well, those to other files of the repository, for which the site has
-no address, keep their text alone.
+repository: those between pages work in the site as well, where a page's title stands for its file's name; those to
+other files of the repository, for which the site has no address, keep their text alone.
 """
 
 import os
@@ -23,6 +23,12 @@ FENCE = re.compile(r"^( *)```.*?^\1```$", re.M | re.S)
 def root_of(config: MkDocsConfig) -> Path:
     """The repository."""
     return Path(config.config_file_path).parent
+
+
+def title_of(page: Path) -> str:
+    """A page's first heading; nothing where there is none."""
+    heading = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.M) if page.is_file() else None
+    return heading[1] if heading else ""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -54,6 +60,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         found = place(target)
         if found is None:
             return text
+        if text.endswith(".md") and Path(text).name == Path(target).name:
+            text = title_of(here / target) or text
         return f"{text if text.startswith('!') else f'[{text}]'}({found}{anchor})"
 
     parts, end = [], 0

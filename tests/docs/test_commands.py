@@ -23,7 +23,7 @@ CONFIG = {
     "tuning": {"trials": 2},
 }
 PARTS = ("Snakefile", "workflow", "src", "slurm", "envs", "docs")  # of a checkout
-PROGRAMS = {"snakemake": '-m snakemake{} "$@"', "sanrec": '-m sanrec "$@"', "python": '"$@"', "python3": '"$@"'}
+PROGRAMS = {"snakemake": '-m snakemake "$@"{}', "sanrec": '-m sanrec "$@"', "python": '"$@"', "python3": '"$@"'}
 RUNNING = ("run", "plan", "fails")
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def checkout(tmp_path_factory):
             folder.mkdir(exist_ok=True)
             shutil.copy(source, folder / part)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
-    for kind, added in (("run", ""), ("plan", " -n --quiet")):
+    for kind, added in (("run", ""), ("plan", " -n")):
         (folder.parent / kind).mkdir()
         for name, arguments in PROGRAMS.items():
             program = folder.parent / kind / name
