@@ -68,6 +68,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     markdown = MARK.sub("", markdown)
     for fence in [*FENCE.finditer(markdown), None]:
         prose = markdown[end : fence.start() if fence else len(markdown)]
-        parts += [IMAGE.sub(turned, LINK.sub(turned, prose)), fence[0] if fence else ""]
+        code = (
+            fence[0].replace("```console", "```sh", 1) if fence else ""
+        )  # commands without a prompt: else all is grey
+        parts += [IMAGE.sub(turned, LINK.sub(turned, prose)), code]
         end = fence.end() if fence else end
     return "".join(parts)
