@@ -21,7 +21,9 @@ def pins(file):
     return {normal(m[1]): m[2] for m in found if m}
 
 
-@pytest.mark.parametrize("file", ["requirements-core.txt", "requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize(
+    "file", ["requirements-core.txt", "requirements.txt", "requirements-docs.txt", "requirements-dev.txt"]
+)
 def test_every_requirement_is_pinned_and_held_by_the_constraints(file):
     lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
     loose = [line for line in lines if line and not line.startswith("-") and not PIN.match(line)]

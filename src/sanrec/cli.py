@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "init": (workflow.init, ("folder",)),
     "schema": (reporting.schema, ()),
     "config-page": (reporting.config_page, ()),
+    "targets-page": (reporting.targets_page, ("workflow",)),
 }
 NO_SPACE = "No space left on device"  # what is left of the system's error where a library of Rust or C met it
 WITH_NETWORK = ("download", "checkpoint")  # every other step runs with the hub switched off

@@ -2,7 +2,7 @@
 
 
 rule caption:
-    # Of several jobs that share a corpus (`shards` of the captioner) this one gathers what the others wrote.
+    # What the captioner says of each item. Of several jobs that share a corpus (`shards` of the captioner) this one gathers what the others wrote.
     input:
         unpack(lambda w: needs.caption_needs(CONFIG, w.corpus, w.medium)),
         shards=lambda w: needs.caption_shard_files(CONFIG, w.corpus, w.medium),
@@ -26,6 +26,7 @@ rule caption:
 
 
 rule caption_shard:
+    # One of several jobs that share a corpus: every so-many-th batch.
     input:
         unpack(lambda w: needs.caption_needs(CONFIG, w.corpus, w.medium)),
     output:

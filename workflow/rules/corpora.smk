@@ -42,6 +42,7 @@ rule download:
 
 
 rule prepare_corpus:
+    # The items of a corpus with their titles, and which files of media they have.
     input:
         unpack(lambda w: needs.corpus_needs(CONFIG, w.corpus)),
     output:
@@ -64,6 +65,7 @@ rule prepare_corpus:
 
 
 rule prepare_dataset:
+    # Interactions over a corpus, cut and split, and their counts.
     input:
         unpack(lambda w: needs.dataset_needs(CONFIG, w.dataset)),
     output:

@@ -2,6 +2,7 @@
 
 
 rule figure:
+    # A figure with the numbers that it is drawn from.
     input:
         needs=lambda w: needs.figure_needs(CONFIG, FIGURES[w.figure]),
         spec=lambda w: needs.beside_snakefile(HERE, f"workflow/figures/{w.figure}.yaml"),

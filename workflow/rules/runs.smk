@@ -2,6 +2,7 @@
 
 
 rule train:
+    # A training run: its metrics, ranks, history and weights.
     input:
         lambda w: artifacts.run_needs(CONFIG, needs.run_of(CONFIG, w)),
     output:

@@ -2,6 +2,7 @@
 
 
 rule table:
+    # A table beside the paper's figures, if it is a paper's.
     input:
         needs=lambda w: needs.table_needs(CONFIG, TABLES[w.table]),
         spec=lambda w: needs.beside_snakefile(HERE, f"workflow/tables/{w.table}.yaml"),

@@ -2,7 +2,7 @@
 
 
 rule tune:
-    # The trials lie in a sqlite file beside the outputs and are no output: a killed search goes on from there.
+    # The settings that a search found, and every trial. The trials lie in a sqlite file beside the outputs and are no output: a killed search goes on from there.
     input:
         lambda w: needs.tuning_needs(CONFIG, w),
     output:

@@ -47,6 +47,13 @@ def config_page(config: "Config", args: argparse.Namespace) -> None:
     print(page(), end="")
 
 
+def targets_page(config: "Config", args: argparse.Namespace) -> None:
+    """Print the page of the documentation that lists every target, from the declarations below a folder."""
+    from sanrec.snakefile.targets import targets_page as page
+
+    print(page(args.workflow), end="")
+
+
 def count(config: "Config", args: argparse.Namespace) -> None:
     """Print the trainable parameters of runs by part; nothing need be made or downloaded before."""
     from sanrec import artifacts

@@ -47,9 +47,10 @@ class Workspace:
 
 
 class Pieces:
-    """A workspace cut up: the towers' outputs but the last, [L - 1][M, n, D], inner activations [L][M, n, H], and room.
+    """A workspace cut up: the towers' outputs but the last, inner activations, and room.
 
-    There is room for a mixture and its gradient [M, n, D], and for a gradient of inner activations [M, n, H].
+    Outputs are L - 1 of [M, n, D], inner activations L of [M, n, H]. There is room for a mixture and its gradient
+    [M, n, D], and for a gradient of inner activations [M, n, H].
     """
 
     def __init__(self, flat: Tensor, layers: int, channels: int, items: int, width: int, inner: int) -> None:
