@@ -29,6 +29,7 @@ from sanrec.training.loop import stopped
 from sanrec.training.machine import machine_name, reset_peak_memory, versions
 from sanrec.training.pairs import PairTraining, owners
 from sanrec.training.sequences import SequenceTraining
+from sanrec.training.tracking import Tracker
 from sanrec.training.user_tables import FILES, write_user_tables
 from sanrec.versions import STEPS
 
@@ -55,26 +56,28 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
     torch.set_num_threads(config.threads.train)
     device = chosen_device(config.device)
     sequences = load_sequences(artifacts.interactions(run.dataset))
-    training = prepare_training(config, run, sequences, device)
-    reset_peak_memory(device)
-    progress = training.fit(folder / STATE_FILE, fingerprint)
-    load_weights(training.model, progress.best_weights)
-    top = TopLists()
-    ranks: dict[Held, np.ndarray] = {
-        "validation": training.rank("validation"),
-        "test": training.rank("test", top.see),
-    }
-    with atomic(folder / "model.safetensors") as temporary:
-        # one key: safetensors writes several in an order that changes from process to process
-        about = json.dumps({"run": run.folder, "fingerprint": fingerprint}, sort_keys=True)
-        save_file(progress.best_weights, temporary, {"sanrec": about})
-    write_user_tables(folder, sequences, ranks, top.items, artifacts.interactions(run.dataset))
-    with atomic(folder / "history.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(progress.epochs[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(progress.epochs)
-    metrics = summary(config, run, sequences, progress, ranks, training.model, device, fingerprint)
-    write_json(folder / "metrics.json", metrics)
+    with Tracker(config, run) as tracker:
+        training = prepare_training(config, run, sequences, device)
+        reset_peak_memory(device)
+        progress = training.fit(folder / STATE_FILE, fingerprint, tracker.after_epoch)
+        load_weights(training.model, progress.best_weights)
+        top = TopLists()
+        ranks: dict[Held, np.ndarray] = {
+            "validation": training.rank("validation"),
+            "test": training.rank("test", top.see),
+        }
+        with atomic(folder / "model.safetensors") as temporary:
+            # one key: safetensors writes several in an order that changes from process to process
+            about = json.dumps({"run": run.folder, "fingerprint": fingerprint}, sort_keys=True)
+            save_file(progress.best_weights, temporary, {"sanrec": about})
+        write_user_tables(folder, sequences, ranks, top.items, artifacts.interactions(run.dataset))
+        with atomic(folder / "history.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(progress.epochs[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(progress.epochs)
+        metrics = summary(config, run, sequences, progress, ranks, training.model, device, fingerprint)
+        write_json(folder / "metrics.json", metrics)
+        tracker.finish(metrics)
     (folder / STATE_FILE).unlink(missing_ok=True)
     return metrics
 
