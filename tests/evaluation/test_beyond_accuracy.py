@@ -182,11 +182,13 @@ def slow_parts(counts, head, tail):
     return parts
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30), st.sampled_from([(0.2, 0.2), (0.5, 0.5), (0.1, 0.4)]))
 def test_parts_are_those_of_a_slow_version(counts, shares):
     assert parts_by_popularity(counts, *shares).tolist() == slow_parts(counts, *shares)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30))
 def test_parts_rise_with_the_count_and_equals_stay_together(counts):
     parts = parts_by_popularity(counts, 0.2, 0.2)

@@ -403,11 +403,22 @@ def test_what_is_drawn_is_the_mean_with_its_deviation(small, figure, tmp_path, n
         page.draw_without_rendering()
         nothing_overlaps(page)
     by_part, by_length, coverage, lift = page.axes
-    assert [label.get_text() for label in by_length.get_xticklabels()] == ["0-4", "5+"]
-    shown = [label.get_text() for label in by_part.get_xticklabels()]
-    assert shown == [part for part in ("cold", "tail", "mid", "head") if part in set(frame["group"])]
+    users = frame.groupby("group")["users"].first()
+    lengths = [label.get_text() for label in by_length.get_xticklabels()]
+    assert lengths == [f"{name}\n{users[f'history {name}']}" for name in ("0-4", "5+")]
+    parts = [part for part in ("cold", "tail", "mid", "head") if part in users]
+    assert [label.get_text() for label in by_part.get_xticklabels()] == [f"{part}\n{users[part]}" for part in parts]
     rows = ["Popularity", "SASRec (ID)", "CROSSAN (T+I)"]
     assert [text.get_text() for text in page.legends[0].get_texts()] == rows
+    means = frame[frame["measure"] == "HR@5"].groupby(["row", "group", "seed"], dropna=False)["value"].mean()
+    means = means.groupby(["row", "group"]).agg(["mean", "std"]).fillna(0)
+    for axes, groups in ((by_part, parts), (by_length, ["history 0-4", "history 5+"])):
+        low, high = axes.get_ylim()
+        for container, row in zip(axes.containers, rows, strict=True):
+            own = means.loc[row].loc[groups]
+            assert container.lines[0].get_ydata().tolist() == pytest.approx(own["mean"].tolist())
+            assert low < (own["mean"] - own["std"]).min()
+            assert high > (own["mean"] + own["std"]).max()
     for axes, listed in ((coverage, "Coverage@5"), (lift, "Lift@5")):
         assert axes.get_xlabel().startswith(f"{listed}: ")
         for container, row in zip(axes.containers, rows, strict=True):

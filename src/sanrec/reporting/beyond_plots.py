@@ -21,13 +21,13 @@ from sanrec.reporting.specs import TableSpec
 from sanrec.reporting.table_runs import row_runs
 
 COLUMNS = ["dataset", "row", "model", "inputs", "variant", "seed", "group", "measure", "users", "value"]
-BY_PART, BY_LENGTH = "Popularity of the test item", "Items taken before the test item"
-MEANINGS = {
-    "Coverage": "share of the catalogue in the lists",
+BY_PART, BY_LENGTH = "Popularity of the test item; users", "Items taken before the test item; users"
+MEANINGS = {  # short enough to stand below half a page
+    "Coverage": "share of the catalogue",
     "Novelty": "bits of self-information",
-    "Popularity": "share of users who have a listed item",
-    "Lift": "popularity beside that of the histories",
-    "Gini": "how unevenly items are shown",
+    "Popularity": "share of users",
+    "Lift": "beside the histories",
+    "Gini": "how unevenly shown",
 }
 
 
@@ -54,9 +54,9 @@ def gather_beyond(config: Config, figure: BeyondSpec, root: str | Path = ".") ->
 
 
 def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean and sample standard deviation (NaN for one seed) of each system's values, by group and measure."""
-    grouped = frame.groupby(["dataset", "row", "group", "measure"], sort=False)["value"]
-    return grouped.agg(mean="mean", deviation="std").reset_index()
+    """Mean and sample standard deviation (NaN for one seed) of each system's values by group and measure; users."""
+    grouped = frame.groupby(["dataset", "row", "group", "measure"], sort=False)
+    return grouped.agg(mean=("value", "mean"), deviation=("value", "std"), users=("users", "first")).reset_index()
 
 
 def draw_beyond(figure: BeyondSpec, frame: pd.DataFrame, titles: Mapping[str, str], notes: Sequence[str]) -> Page:
@@ -66,7 +66,7 @@ def draw_beyond(figure: BeyondSpec, frame: pd.DataFrame, titles: Mapping[str, st
     width = WIDE if len(titles) > 1 else NARROW
     heights = [ROW, ROW, APART_ROWS, *[ROW] * len(figure.lists)]
     columns = legend_columns(labels, width)
-    body = sum(heights) + 0.55 * (len(heights) - 1)
+    body = sum(heights) + 0.45 * (len(heights) - 1)
     page = new_page(figure.title, notes, width, body, legend_rows=-(-len(labels) // columns))
     grid = page.add_gridspec(len(heights), len(titles), height_ratios=heights)
     points = over_seeds(frame)
@@ -101,8 +101,16 @@ def _curves(axes: Axes, points: pd.DataFrame, labels: Sequence[str], groups: Seq
         moved = offset_copy(axes.transData, axes.figure, x=aside, units="points")
         xs = [at for at, kept in enumerate(there) if kept]
         handles[label] = _bars(axes, place, xs, of["mean"][there], None, of["deviation"][there], moved)
-    axes.set_xticks(range(len(groups)), [group.removeprefix("history ") for group in groups])
+    users = points.groupby("group")["users"].first()
+    names = [f"{group.removeprefix('history ')}\n{users.get(group, 0):,}" for group in groups]
+    axes.set_xticks(range(len(groups)), names)
     axes.set_xlim(-0.5, len(groups) - 0.5)
+    shown = points[points["group"].isin(groups)]
+    if len(shown):  # what is moved aside by points does not scale its axis
+        spread = shown["deviation"].fillna(0)
+        bottom, top = float((shown["mean"] - spread).min()), float((shown["mean"] + spread).max())
+        above = 0.1 * (top - bottom) or 0.01
+        axes.set_ylim(bottom - above, top + above)
     _finish(axes)
     return handles
 
