@@ -21,6 +21,12 @@ def pins(file):
     return {normal(m[1]): m[2] for m in found if m}
 
 
+def extras():
+    """The pins of the optional dependencies, all of which are exact."""
+    optional = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    return {normal(PIN.match(line)[1]): PIN.match(line)[2] for lines in optional.values() for line in lines}
+
+
 @pytest.mark.parametrize(
     "file", ["requirements-core.txt", "requirements.txt", "requirements-docs.txt", "requirements-dev.txt"]
 )
@@ -35,7 +41,10 @@ def test_every_requirement_is_pinned_and_held_by_the_constraints(file):
 def test_what_reads_quantised_weights_is_pinned_and_in_no_ones_way():
     lines = (ROOT / "requirements-gptq.txt").read_text().splitlines()
     assert all(PIN.match(line) for line in lines if not line.startswith("#"))
-    assert not set(pins("requirements-gptq.txt")) & set(pins("constraints.txt"))
+    quantised, held = pins("requirements-gptq.txt"), pins("constraints.txt")
+    assert {name: held[name] for name in quantised if name in held} == {
+        name: quantised[name] for name in quantised if name in held
+    }
 
 
 def test_extras_are_pinned_as_the_constraints_have_them():
@@ -50,10 +59,17 @@ def test_extras_are_pinned_as_the_constraints_have_them():
 def test_conda_environments_hold_the_same_pins(file):
     environment = yaml.safe_load((ROOT / "envs" / file).read_text())
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    core = pins("requirements-core.txt")
+    core = pins("requirements-core.txt") | extras()
     found = {normal(m[1]): m[2] for m in map(PIN.match, pip)}
     assert len(found) == len(pip)
     assert found == {name: core[name] for name in found}
+
+
+def test_extras_are_pinned_and_held_by_the_constraints_and_tested():
+    assert set(extras()) == {"tensorboard"}
+    for file in ("constraints.txt", "requirements-dev.txt"):
+        held = pins(file)
+        assert {name: held.get(name) for name in extras()} == extras()
 
 
 def test_every_rule_has_an_environment_that_exists():

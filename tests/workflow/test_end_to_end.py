@@ -75,7 +75,8 @@ def test_each_run_left_its_files(finished):
     runs = sorted(p.parent for p in folder.glob("results/*/runs/**/metrics.json"))
     assert len(runs) == 22
     for run in runs:
-        assert {p.name for p in run.iterdir()} == {"metrics.json", "ranks.parquet", "history.csv", "model.safetensors"}
+        files = {"metrics.json", "ranks.parquet", "top.parquet", "history.csv", "model.safetensors"}
+        assert {p.name for p in run.iterdir()} == files
         metrics = read_json(run / "metrics.json")
         assert metrics["trainable_parameters"] > 0
         assert metrics["seconds_per_epoch"] > 0

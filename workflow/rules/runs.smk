@@ -8,6 +8,7 @@ rule train:
     output:
         metrics="results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/metrics.json",
         ranks="results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/ranks.parquet",
+        top="results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/top.parquet",
         history="results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/history.csv",
         weights="results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/model.safetensors",
     log:
@@ -65,6 +66,8 @@ rule popularity:
         "results/{dataset}/interactions.parquet",
     output:
         "results/{dataset}/popularity.json",
+        "results/{dataset}/popularity/ranks.parquet",
+        "results/{dataset}/popularity/top.parquet",
     log:
         "results/logs/popularity/{dataset}.log",
     conda:

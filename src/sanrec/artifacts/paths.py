@@ -45,6 +45,11 @@ def popularity(dataset: str) -> str:
     return f"{ROOT}/{dataset}/popularity.json"
 
 
+def popularity_folder(dataset: str) -> str:
+    """The folder of what popularity leaves of every user: ranks.parquet and top.parquet, as of a run."""
+    return f"{ROOT}/{dataset}/popularity"
+
+
 def tuning(dataset: str, model: str, inputs_text: str, given: str = "default") -> str:
     """Path of the best settings that a search found; its trials stand in the csv of the same name.
 

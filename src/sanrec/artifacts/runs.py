@@ -87,6 +87,11 @@ class Run:
         """The rank of each user's target, per split."""
         return f"{self.folder}/ranks.parquet"
 
+    @property
+    def top(self) -> str:
+        """The best items of each user of the test split, in order."""
+        return f"{self.folder}/top.parquet"
+
 
 def run(
     config: Config,

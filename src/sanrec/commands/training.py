@@ -84,12 +84,7 @@ def measure_steps(config: "Config", args: argparse.Namespace) -> None:
 
 def popularity(config: "Config", args: argparse.Namespace) -> None:
     """Score a data set by popularity alone: the floor that every method must beat."""
-    from sanrec import artifacts
-    from sanrec.data.interactions import load_sequences
-    from sanrec.files import write_json
-    from sanrec.training.popularity import popularity_metrics
+    from sanrec.training.popularity import score_popularity
 
     config.find("dataset", args.dataset)
-    sequences = load_sequences(artifacts.interactions(args.dataset))
-    scores = {split: popularity_metrics(sequences, split) for split in ("validation", "test")}
-    write_json(artifacts.popularity(args.dataset), {"dataset": args.dataset, "users": sequences.user_count, **scores})
+    score_popularity(args.dataset)

@@ -41,6 +41,10 @@ class Config(Frozen):
     """Whether backbones that are tuned forget their inner states and compute them again in the backward pass: a third
     slower, in a fraction of the memory; numbers do not change. Not every architecture can. Measurements of time and
     memory leave out this key and `memory_budget`."""
+    tracking: Literal["none", "tensorboard"] = "none"
+    """Whether training writes event files for TensorBoard too, in the folder `tensorboard` of each run: loss,
+    validation metrics, learning rates, seconds and memory per epoch, and the settings (docs: tracking). Numbers do not
+    change, and no run is made anew for it."""
     timing: Timing = Timing()
     """How times and memory are measured."""
     tuning: Tuning = Tuning()

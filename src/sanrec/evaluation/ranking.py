@@ -28,6 +28,7 @@ def rank_targets(
     targets: Tensor,
     histories: Tensor | Lists,
     chunk: int | None = None,
+    see: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Rank each user's target among all items by the inner product with the user's state.
 
@@ -38,6 +39,7 @@ def rank_targets(
         histories: the items that each user is not to be shown again: [U, S] integer, padded with 0 anywhere, or a
             pair (offsets [U + 1], items [n]) where user u has items[offsets[u]:offsets[u + 1]].
         chunk: users scored at once; by default see `users_at_once`.
+        see: as of `rank_scored`.
 
     Returns:
         [U] int32 on the CPU: see `rank_scored`.
@@ -61,12 +63,17 @@ def rank_targets(
         return user_states[first:last].to(device, exact) @ columns
 
     one_each = torch.arange(users + 1, device=device), targets
-    return rank_scored(score, items, one_each, (offsets, seen), chunk)
+    return rank_scored(score, items, one_each, (offsets, seen), chunk, see)
 
 
 @torch.no_grad()
 def rank_scored(
-    score: Callable[[int, int], Tensor], items: int, targets: Lists, histories: Lists, chunk: int | None = None
+    score: Callable[[int, int], Tensor],
+    items: int,
+    targets: Lists,
+    histories: Lists,
+    chunk: int | None = None,
+    see: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Rank every user's targets among all items by given scores.
 
@@ -77,6 +84,8 @@ def rank_scored(
         targets: (offsets [U + 1], items [T]), any number per user, item indices from 1 to I, none twice for a user.
         histories: (offsets [U + 1], items [n]), the items that each user is not to be shown again.
         chunk: users scored at once; by default see `users_at_once`.
+        see: is shown the scores [B, I] of each chunk in turn, those of the histories at minus infinity; it must leave
+            them as they are (`top_lists` takes the best items from them).
 
     Returns:
         [T] int32 on the CPU: the number of unmasked items that score at least what the target does, itself included.
@@ -107,6 +116,8 @@ def rank_scored(
         _check_finite(scores, first)
         rows, masked = _of_users(offsets, seen, first, last, scores.device)
         scores[rows, masked - 1] = -torch.inf
+        if see:
+            see(scores)
         rows, columns = _of_users(held, wanted, first, last, scores.device)
         # a target's score is read from the same product, so that it equals itself to the last bit
         own = scores[rows, columns - 1]

@@ -17,10 +17,12 @@ from sanrec.reporting import frame as f
 from sanrec.reporting.comparison import Cells, label_rows, run_tests, summarise
 from sanrec.reporting.found import search_columns, search_notes, set_searches
 from sanrec.reporting.frame import Column, Table
+from sanrec.reporting.group_specs import Group, Span
 from sanrec.reporting.results import Ranks, check_agreement, read_aligned_ranks, read_record, read_runs, remake
-from sanrec.reporting.specs import Group, TableSpec
+from sanrec.reporting.specs import TableSpec
 from sanrec.reporting.stand_ins import datasets_of
 from sanrec.reporting.table_runs import row_runs
+from sanrec.reporting.taken import read_interactions, targets_of
 
 Places = Mapping[str, int]
 """Users by group's label."""
@@ -65,28 +67,13 @@ def target_counts(path: str | Path, ranks: Ranks, split: str = "test") -> NDArra
 
     Raises DataError, naming the file, where it is missing or unreadable, or where its targets are not the ranked ones.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file. {remake(path)}")
-    try:
-        frame = pd.read_parquet(path, columns=["user", "item", "split"]).astype(str)
-    except Exception as error:  # pyarrow raises many kinds for a file that is no parquet or lacks a column
-        raise DataError(f"{path}: cannot be read as interactions: {error}. {remake(path)}") from None
-    held = frame[frame["split"] == split]
-    users = np.asarray(ranks.users, dtype=object)
-    ranked = {"user": users if ranks.owners is None else users[ranks.owners]}
-    if ranks.targets is not None:
-        ranked["item"] = np.asarray(ranks.targets, dtype=object)
-    for name, values in ranked.items():
-        if not np.array_equal(held[name].to_numpy(dtype=object), values):
-            raise DataError(
-                f"{path}: its {split} {name}s are not those that the runs have ranked ({len(held)} and {len(values)} "
-                "targets): the runs were made from other interactions. Delete them and ask for the table again"
-            )
+    frame = read_interactions(path)
+    targets = targets_of(frame, path, ranks, split)
     seen = frame.loc[frame["split"] == "train", "item"].value_counts()
-    return held["item"].map(seen).fillna(0).to_numpy(dtype=np.int64)
+    return targets.map(seen).fillna(0).to_numpy(dtype=np.int64)
 
 
-def in_group(group: Group, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+def in_group(group: Span, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which targets [T] are of the group, by how often their items were seen."""
     most = np.inf if group.most is None else group.most
     return (counts >= group.least) & (counts <= most)

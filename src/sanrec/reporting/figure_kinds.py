@@ -12,6 +12,7 @@ from sanrec.config import Config, validate
 from sanrec.errors import unknown
 from sanrec.files import read_yaml
 from sanrec.reporting.backbone_specs import DiskSpec, SizesSpec, disk_needs, disk_record, sizes_needs
+from sanrec.reporting.beyond_specs import BeyondSpec, beyond_needs
 from sanrec.reporting.cost_specs import CostBarsSpec, CostCurvesSpec, cost_needs
 from sanrec.reporting.figure_base import Figure
 from sanrec.reporting.figure_specs import GatesSpec, SweepSpec, gates_needs, sweep_needs
@@ -35,6 +36,7 @@ KINDS = {
     "disk": Kind(DiskSpec, disk_needs),
     "cost-curves": Kind(CostCurvesSpec, cost_needs),
     "cost-bars": Kind(CostBarsSpec, cost_needs),
+    "beyond-accuracy": Kind(BeyondSpec, beyond_needs),
 }
 
 

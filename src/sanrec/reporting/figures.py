@@ -11,6 +11,8 @@ from matplotlib.figure import Figure as Page
 from sanrec.config import Config
 from sanrec.files import atomic
 from sanrec.reporting.backbone_specs import DiskSpec, SizesSpec
+from sanrec.reporting.beyond_plots import beyond_captions, draw_beyond, gather_beyond
+from sanrec.reporting.beyond_specs import BeyondSpec
 from sanrec.reporting.cost_plots import draw_cost_bars, draw_cost_curves
 from sanrec.reporting.cost_specs import CostBarsSpec, CostCurvesSpec
 from sanrec.reporting.costs import bar_captions, curve_captions, gather_costs
@@ -56,6 +58,7 @@ MAKERS: dict[type[Figure], Maker] = {
     DiskSpec: Maker(gather_disk, draw_disk, disk_captions),
     CostCurvesSpec: Maker(gather_costs, draw_cost_curves, curve_captions),
     CostBarsSpec: Maker(gather_costs, draw_cost_bars, bar_captions),
+    BeyondSpec: Maker(gather_beyond, draw_beyond, beyond_captions),
 }
 
 

@@ -12,6 +12,7 @@ from sanrec.config import Config
 # A column is (block, data set, heading). Blocks:
 LABEL = "label"  # what a row is
 USERS = "users"  # how many users a group's figures are the mean of
+LISTS = "lists"  # what lists of recommendations are like, which is neither good nor bad by itself
 OURS = "ours"  # what was measured here: the mean over seeds, or a count
 PAPER = "paper"  # the paper's figure; the data set is the paper's
 DIFFERENCE = "difference"  # ours - paper
@@ -47,6 +48,9 @@ class Table:
     """Whether the figures are costs."""
     apart: bool = False
     """Whether people see each data set's figures in a part of their own."""
+    parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Where they stand apart: parts of each data set's figures by caption, and the headings of their columns; one part,
+    with all of them, where none is named."""
 
 
 def build(cells: Sequence[Mapping[Column, Any]], columns: Sequence[Column]) -> pd.DataFrame:
@@ -68,7 +72,7 @@ def flat(column: Column) -> str:
     """A column's name in a csv or md header: `Demo HR@10`, `Demo HR@10 sd`, `paper Microlens-100K HR@10`."""
     block, dataset, heading = column
     parts = ["paper" if block in (PAPER, PAPER_STAR) else "", dataset, heading]
-    parts.append({OURS: "", LABEL: "", PAPER: "", PAPER_STAR: "star"}.get(block, block))
+    parts.append({OURS: "", LISTS: "", LABEL: "", PAPER: "", PAPER_STAR: "star"}.get(block, block))
     return " ".join(part for part in parts if part)
 
 

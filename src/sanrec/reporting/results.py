@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -227,5 +228,5 @@ def remake(path: str | Path) -> str:
     """What to do about a file that the workflow makes."""
     text = Path(path).as_posix()
     start = text.find(f"{artifacts.ROOT}/")
-    wanted = (text[start:] if start >= 0 else text).replace("ranks.parquet", "metrics.json")
+    wanted = re.sub(r"(/seed=\d+)/(ranks|top)\.parquet$", r"\1/metrics.json", text[start:] if start >= 0 else text)
     return f"Delete it and make it again: snakemake {wanted} --cores"

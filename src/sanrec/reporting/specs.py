@@ -13,11 +13,14 @@ from pydantic import Field, model_validator
 from sanrec.config import CHANNELS, Frozen, validate
 from sanrec.errors import ConfigError
 from sanrec.files import read_yaml
+from sanrec.reporting.group_specs import Group, Length, Parts
 
 Metric = Annotated[str, Field(pattern=r"^(HR|NDCG|MRR|Recall)@(5|10|20)$")]
 INFORMATION = {"Mutual information": "eta_dv", "Mutual information (KSG)": "ksg"}  # columns, and the estimates' keys
 SHAPE = {"L": "blocks", "H": "width", "#Param": "parameters"}  # columns of backbones, and their keys
 COSTS = {"TT": "seconds_per_epoch", "GM": "peak_memory_bytes", "TP": "trainable_parameters"}  # columns, and their keys
+ListMetric = Annotated[str, Field(pattern=r"^(Coverage|Novelty|Popularity|Lift|Gini)@(5|10|20)$")]
+OWN = ("cold-start", "beyond-accuracy")  # kinds of tables that are no paper's
 Channel = Annotated[str, Field(pattern=f"^({'|'.join(CHANNELS)})$")]
 Statistic = Literal["users", "items", "interactions", "content"]
 DataList = Literal["datasets", "versa_datasets", "amazon_datasets", "microlens_datasets"]  # keys of a study
@@ -99,30 +102,6 @@ class Beside(Frozen):
     """Our name for it."""
 
 
-class Group(Frozen):
-    """Test targets by how often their item occurs in the training part of the interactions."""
-
-    least: int = Field(0, ge=0)
-    """Fewest occurrences."""
-    most: int | None = Field(None, ge=0)
-    """Most occurrences; without it any number."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "Group":
-        if self.most is not None and self.most < self.least:
-            raise ValueError(f"a group from {self.least} to {self.most} occurrences holds nothing")
-        return self
-
-    @property
-    def label(self) -> str:
-        """Its name in a column, from the bounds: `unseen`, `seen 1-4`, `seen 5+`, `all`."""
-        if self.most == 0:
-            return "unseen"
-        if self.most is None:
-            return f"seen {self.least}+" if self.least else "all"
-        return f"seen {self.most}" if self.least == self.most else f"seen {self.least}-{self.most}"
-
-
 class TableSpec(Frozen):
     """A table of a paper, or one of our own."""
 
@@ -132,10 +111,11 @@ class TableSpec(Frozen):
     """Whose table it is, if a paper's; the study names data sets for each paper."""
     data: DataList | None = None
     """Which of the study's lists of data sets it takes; by default the paper's main one."""
-    kind: Literal["statistics", "comparison", "efficiency", "backbones", "cold-start"]
+    kind: Literal["statistics", "comparison", "efficiency", "backbones", "cold-start", "beyond-accuracy"]
     """`statistics`: a row per data set, from its counts; `comparison`: a row per system, from runs; `efficiency`: a row
     per system, from measurements of them all on one machine; `backbones`: a row per pretrained model; `cold-start`: a
-    row per system, from runs, test targets grouped by how often their item was seen in training."""
+    row per system, from runs, test targets grouped by how often their item was seen in training; `beyond-accuracy`: a
+    row per system, from runs, with what their lists are like, and accuracy by popularity and by length of history."""
     reference: str = ""
     """The csv file of the paper's own figures; a table of our own has none."""
     beside: tuple[Beside, ...] = ()
@@ -147,9 +127,18 @@ class TableSpec(Frozen):
     backbones: dict[str, str] = Field(default_factory=dict)
     """Rows of a table of backbones: the name as printed, and ours in the registry."""
     metrics: tuple[Metric, ...] = ()
-    """Columns per data set of a comparison; per data set and group of a table of kind cold-start."""
+    """Columns per data set of a comparison; per data set and group of a table of kind cold-start, and of kind
+    beyond-accuracy, where they stand for all test targets too."""
     groups: tuple[Group, ...] = ()
     """Groups of test targets, in order; they may overlap."""
+    lists: tuple[ListMetric, ...] = ()
+    """Of kind beyond-accuracy: what is measured of the lists of recommendations, at which length."""
+    parts: Parts | None = None
+    """Of kind beyond-accuracy: how items are parted by their popularity."""
+    lengths: tuple[Length, ...] = ()
+    """Of kind beyond-accuracy: groups of users by the length of their histories, in order; they may overlap."""
+    popularity: str = ""
+    """Of kind beyond-accuracy: the label of a first row, of popularity alone, if there is to be one."""
     information: tuple[Channel, Channel] | None = None
     """Two channels: a comparison's last column is then the mutual information between their towers, in nats."""
     rows: tuple[Row, ...] = ()
@@ -187,7 +176,7 @@ class TableSpec(Frozen):
             raise ValueError("a table of kind efficiency has 'rows', and neither metrics, statistics nor significance")
         if (self.kind == "backbones") != bool(self.backbones) or (self.backbones and (self.rows or self.metrics)):
             raise ValueError("a table of kind backbones, and no other, has 'backbones', and neither rows nor metrics")
-        if self.tuned and self.kind not in ("comparison", "cold-start"):
+        if self.tuned and self.kind not in ("comparison", *OWN):
             raise ValueError("'tuned' is for tables that compare runs")
         if self.information and self.kind != "comparison":
             raise ValueError("mutual information is a column of tables of kind comparison")
@@ -196,7 +185,7 @@ class TableSpec(Frozen):
         if self.kind == "comparison" and (not self.metrics or not self.rows or self.statistics):
             raise ValueError("a table of kind comparison has 'metrics' and 'rows', and no statistics")
         labels = [row.label for row in self.rows]
-        derived = [*(mean.label for mean in self.means), *(c.label for c in self.comparisons)]
+        derived = [*(mean.label for mean in self.means), *(c.label for c in self.comparisons), self.popularity]
         for label, count in Counter([*labels, *derived]).items():
             if count > 1:
                 raise ValueError(f"label '{label}' stands {count} times")
@@ -208,18 +197,27 @@ class TableSpec(Frozen):
         return self
 
     def _check_groups(self) -> None:
-        """A paper's table has its figures beside; one of kind cold-start is no paper's, and has groups."""
-        if self.kind != "cold-start":
-            if self.groups:
-                raise ValueError("'groups' are of tables of kind cold-start")
+        """A paper's table has its figures beside; one of our own kinds is no paper's, and has groups."""
+        own = {"groups": "cold-start", **dict.fromkeys(("lists", "parts", "lengths", "popularity"), "beyond-accuracy")}
+        for name, kind in own.items():
+            if getattr(self, name) and self.kind != kind:
+                raise ValueError(
+                    f"'{name}' {'is' if name in ('parts', 'popularity') else 'are'} of tables of kind {kind}"
+                )
+        if self.kind not in OWN:
             if not self.paper or not self.reference:
                 raise ValueError(f"a table of kind {self.kind} has 'paper' and 'reference'")
             return
-        if not (self.data and self.groups and self.metrics and self.rows):
-            raise ValueError("a table of kind cold-start has 'data', 'groups', 'metrics' and 'rows'")
+        needed = [
+            "data",
+            *(name for name, kind in own.items() if kind == self.kind and name != "popularity"),
+            "metrics",
+        ]
+        if not (all(getattr(self, name) for name in needed) and self.rows):
+            raise ValueError(f"a table of kind {self.kind} has {', '.join(map(repr, needed))} and 'rows'")
         if self.paper or self.reference or self.beside or self.statistics or self.means or self.comparisons:
-            raise ValueError("a table of kind cold-start is no paper's, and has rows of systems alone")
-        labels = [group.label for group in self.groups]
+            raise ValueError(f"a table of kind {self.kind} is no paper's, and has rows of systems alone")
+        labels = [group.label for group in (*self.groups, *self.lengths)]
         if len(set(labels)) < len(labels):
             raise ValueError(f"two groups have the same bounds: {', '.join(labels)}")
 

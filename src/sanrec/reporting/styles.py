@@ -17,6 +17,7 @@ DECIMALS = 4  # of a metric
 HEADINGS = {
     f.USERS: "Test users",
     f.OURS: "Measured here",
+    f.LISTS: "Lists of recommendations",
     f.PAPER: "Paper",
     f.DIFFERENCE: "Difference",
     f.P: "p (Holm)",
@@ -98,16 +99,21 @@ def _sections(table: Table) -> list[Section]:
 
 
 def _parts(table: Table, frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The frame, or its columns data set by data set, each under its caption."""
+    """The frame, or its columns data set by data set and part by part, each under its caption."""
     if not table.apart:
         return [(table.title, frame)]
-    of = frame.columns.get_level_values(1)
-    return [(name, frame.loc[:, of.isin(["", name])]) for name in dict.fromkeys(of) if name]
+    of, headings = frame.columns.get_level_values(1), frame.columns.get_level_values(2)
+    parts = []
+    for name in filter(None, dict.fromkeys(of)):
+        for caption, shown in (table.parts or {"": headings}).items():
+            kept = (of == "") | ((of == name) & headings.isin(shown))
+            parts.append((f"{name}, {caption}" if caption else name, frame.loc[:, kept]))
+    return parts
 
 
 def _figures(table: Table, frame: pd.DataFrame, name: str, caption: str) -> Section:
-    """The blocks that stand side by side: users, ours, the paper's, the difference."""
-    columns = [column for column in frame.columns if column[0] in (f.USERS, f.OURS, f.PAPER, f.DIFFERENCE)]
+    """The blocks that stand side by side: users, ours, lists, the paper's, the difference."""
+    columns = [column for column in frame.columns if column[0] in (f.USERS, f.OURS, f.LISTS, f.PAPER, f.DIFFERENCE)]
     has_kind = (f.LABEL, "", "kind") in frame.columns
     kinds = frame[f.LABEL, "", "kind"] if has_kind else None
     systems = kinds.isin([f.SYSTEM, f.PRINTED]).to_numpy() if kinds is not None else None
@@ -117,7 +123,7 @@ def _figures(table: Table, frame: pd.DataFrame, name: str, caption: str) -> Sect
         for row in range(len(frame)):
             share = kinds is not None and f.share(kinds.iloc[row])
             texts.iat[row, place] = _cell(frame.iloc[row], column, share, table.decimals.get(column, DECIMALS))
-        if systems is not None and column[0] not in (f.USERS, f.DIFFERENCE):
+        if systems is not None and column[0] not in (f.USERS, f.LISTS, f.DIFFERENCE):
             values = frame[column].where(systems)
             ordered = sorted(values.dropna().unique(), reverse=not table.lowest_is_best)
             for mark, value in zip(("best", "second"), ordered, strict=False):
@@ -166,7 +172,7 @@ def _cell(row: pd.Series, column: Column, share: bool, decimals: int) -> str:
         return f"{100 * value:+.2f}" + (" points" if block == f.DIFFERENCE else "%") + _star(row, column)
     number = f",.{decimals}f"
     spread = ""
-    if block == f.OURS:
+    if block in (f.OURS, f.LISTS):
         deviation, least, most = (row.get((b, dataset, heading)) for b in (f.DEVIATION, f.LEAST, f.MOST))
         if deviation is not None and pd.notna(deviation):
             spread = f" ± {deviation:{number}}"

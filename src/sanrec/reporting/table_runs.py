@@ -12,7 +12,7 @@ from sanrec.config import Config
 from sanrec.errors import ConfigError, unknown
 from sanrec.hardware import machine_of
 from sanrec.reporting.backbone_specs import parameter_needs, table_rows
-from sanrec.reporting.specs import Row, TableSpec, distinct, is_of
+from sanrec.reporting.specs import OWN, Row, TableSpec, distinct, is_of
 from sanrec.reporting.stand_ins import as_studied, datasets_of, studied_inputs
 
 
@@ -77,16 +77,19 @@ def needs_of(config: Config, table: TableSpec) -> list[str]:
     if table.kind == "efficiency":
         return [artifacts.efficiency(dataset, machine_of(config)) for dataset in datasets_of(config, table)]
     runs = runs_of(config, table)
-    grouped = cold_start_needs(config, table)
+    lists = [run.top for run in runs] if table.lists else []
+    grouped = own_needs(config, table)
     information = [run.information for run in runs] if table.information else []
     searches = list(dict.fromkeys(run.search for run in runs if run.search))
-    return [path for run in runs for path in (run.metrics, run.ranks)] + grouped + information + searches
+    return [path for run in runs for path in (run.metrics, run.ranks)] + lists + grouped + information + searches
 
 
-def cold_start_needs(config: Config, table: TableSpec) -> list[str]:
-    """What groups of test targets follow from beside the runs' ranks, and the floor: interactions, and popularity."""
-    names = datasets_of(config, table) if table.kind == "cold-start" else ()
-    return [path for name in names for path in (artifacts.interactions(name), artifacts.popularity(name))]
+def own_needs(config: Config, table: TableSpec) -> list[str]:
+    """What groups of test targets and users follow from beside the runs, and popularity, in tables of no paper."""
+    names = datasets_of(config, table) if table.kind in OWN else ()
+    needs = [path for name in names for path in (artifacts.interactions(name), artifacts.popularity(name))]
+    folders = [artifacts.popularity_folder(name) for name in names] if table.popularity else []
+    return needs + [f"{folder}/{file}" for folder in folders for file in ("ranks.parquet", "top.parquet")]
 
 
 def paper_datasets(config: Config, table: TableSpec) -> dict[str, tuple[str, bool]]:

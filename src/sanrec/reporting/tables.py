@@ -6,6 +6,7 @@ from sanrec.config import Config
 from sanrec.errors import ConfigError
 from sanrec.files import write_text
 from sanrec.reporting.backbones import backbones_table
+from sanrec.reporting.beyond_table import beyond_accuracy_table
 from sanrec.reporting.cold_start import cold_start_table
 from sanrec.reporting.comparison import comparison_table
 from sanrec.reporting.efficiency import efficiency_table
@@ -28,7 +29,8 @@ def gather(config: Config, table: TableSpec, reference_csv: str | Path | None, r
     if reference_csv is None and table.reference:
         raise ConfigError(f"table '{table.title}' stands beside the paper's figures: give {table.reference}")
     if reference_csv is None:
-        return cold_start_table(config, as_studied(config, table), root)
+        own = {"cold-start": cold_start_table, "beyond-accuracy": beyond_accuracy_table}
+        return own[table.kind](config, as_studied(config, table), root)
     if not table.reference:
         raise ConfigError(f"table '{table.title}' is no paper's: it takes no figures from {reference_csv}")
     reference, table = read_reference(reference_csv, table), as_studied(config, table)

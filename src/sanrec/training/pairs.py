@@ -67,9 +67,12 @@ class PairTraining:
             SAVE_SECONDS,
         )
 
-    def rank(self, split: Held) -> np.ndarray:
-        """The rank [T] of every target of the split, users in their order; 0 where the own history holds it."""
-        return rank_pairs(self.model, self.sequences, split, self.device)
+    def rank(self, split: Held, see: Callable[[torch.Tensor], None] | None = None) -> np.ndarray:
+        """The rank [T] of every target of the split, users in their order; 0 where the own history holds it.
+
+        `see` as of `ranking.rank_scored`: of the users who have targets, it is shown the scores.
+        """
+        return rank_pairs(self.model, self.sequences, split, self.device, see)
 
     def _validate(self) -> dict[str, float]:
         return metrics_from_ranks(self.rank("validation"), owners(self.sequences, "validation"))
@@ -125,7 +128,13 @@ def train_epoch(
 
 
 @torch.no_grad()
-def rank_pairs(model: PairModel, sequences: Sequences, split: Held, device: torch.device) -> np.ndarray:
+def rank_pairs(
+    model: PairModel,
+    sequences: Sequences,
+    split: Held,
+    device: torch.device,
+    see: Callable[[torch.Tensor], None] | None = None,
+) -> np.ndarray:
     """The rank [T] of every target of a split among all items, by the model as it is; other users cost nothing."""
     counts = np.diff(sequences.targets(split)[1])
     users = np.flatnonzero(counts)
@@ -138,4 +147,4 @@ def rank_pairs(model: PairModel, sequences: Sequences, split: Held, device: torc
     def score(first: int, last: int) -> torch.Tensor:
         return model.score(users_U[first:last]).float()
 
-    return rank_scored(score, sequences.item_count, (held, wanted), (offsets, seen)).numpy()
+    return rank_scored(score, sequences.item_count, (held, wanted), (offsets, seen), see=see).numpy()

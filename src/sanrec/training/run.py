@@ -1,4 +1,4 @@
-"""One training run from its artifacts to its files: metrics.json, ranks.parquet, history.csv, model.safetensors."""
+"""One training run from its artifacts to its files: `OUTPUTS`."""
 
 import csv
 import hashlib
@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -22,6 +19,7 @@ from sanrec.config import Config
 from sanrec.data.interactions import load_sequences
 from sanrec.data.split import Held, Sequences
 from sanrec.evaluation.metrics import metrics_from_ranks
+from sanrec.evaluation.top_lists import TopLists
 from sanrec.files import atomic, read_json, sha256, write_json
 from sanrec.methods import METHODS
 from sanrec.models.registry import trainable_parameters
@@ -31,13 +29,15 @@ from sanrec.training.loop import stopped
 from sanrec.training.machine import machine_name, reset_peak_memory, versions
 from sanrec.training.pairs import PairTraining, owners
 from sanrec.training.sequences import SequenceTraining
+from sanrec.training.tracking import Tracker
+from sanrec.training.user_tables import FILES, write_user_tables
 from sanrec.versions import STEPS
 
 log = logging.getLogger(__name__)
 
 Training = SequenceTraining | PairTraining
 STATE_FILE = "training-state.safetensors"  # removed when the run is finished
-OUTPUTS = ("metrics.json", "ranks.parquet", "history.csv", "model.safetensors")
+OUTPUTS = ("metrics.json", *FILES, "history.csv", "model.safetensors")
 
 
 def train_run(config: Config, run: Run) -> dict[str, Any]:
@@ -56,23 +56,28 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
     torch.set_num_threads(config.threads.train)
     device = chosen_device(config.device)
     sequences = load_sequences(artifacts.interactions(run.dataset))
-    training = prepare_training(config, run, sequences, device)
-    reset_peak_memory(device)
-    progress = training.fit(folder / STATE_FILE, fingerprint)
-    load_weights(training.model, progress.best_weights)
-    ranks: dict[Held, np.ndarray] = {split: training.rank(split) for split in ("validation", "test")}
-    with atomic(folder / "model.safetensors") as temporary:
-        # one key: safetensors writes several in an order that changes from process to process
-        about = json.dumps({"run": run.folder, "fingerprint": fingerprint}, sort_keys=True)
-        save_file(progress.best_weights, temporary, {"sanrec": about})
-    with atomic(folder / "ranks.parquet") as temporary:
-        pq.write_table(rank_table(sequences, ranks, artifacts.interactions(run.dataset)), temporary)
-    with atomic(folder / "history.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(progress.epochs[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(progress.epochs)
-    metrics = summary(config, run, sequences, progress, ranks, training.model, device, fingerprint)
-    write_json(folder / "metrics.json", metrics)
+    with Tracker(config, run) as tracker:
+        training = prepare_training(config, run, sequences, device)
+        reset_peak_memory(device)
+        progress = training.fit(folder / STATE_FILE, fingerprint, tracker.after_epoch)
+        load_weights(training.model, progress.best_weights)
+        top = TopLists()
+        ranks: dict[Held, np.ndarray] = {
+            "validation": training.rank("validation"),
+            "test": training.rank("test", top.see),
+        }
+        with atomic(folder / "model.safetensors") as temporary:
+            # one key: safetensors writes several in an order that changes from process to process
+            about = json.dumps({"run": run.folder, "fingerprint": fingerprint}, sort_keys=True)
+            save_file(progress.best_weights, temporary, {"sanrec": about})
+        write_user_tables(folder, sequences, ranks, top.items, artifacts.interactions(run.dataset))
+        with atomic(folder / "history.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(progress.epochs[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(progress.epochs)
+        metrics = summary(config, run, sequences, progress, ranks, training.model, device, fingerprint)
+        write_json(folder / "metrics.json", metrics)
+        tracker.finish(metrics)
     (folder / STATE_FILE).unlink(missing_ok=True)
     return metrics
 
@@ -99,28 +104,6 @@ def made_otherwise(metrics: dict[str, Any]) -> str:
     if (version := metrics.get("step_version")) != STEPS["train"]:
         return f"by version {version} of the training step, which has number {STEPS['train']} now"
     return "from other settings or inputs"
-
-
-def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray], interactions: str | Path) -> pa.Table:
-    """Columns user (original id), split, rank; users in the data set's order.
-
-    With a given split, whose users may have several targets or none, also target, the item's original id, as it stands
-    in the table of `interactions`.
-    """
-    held = {split: owners(sequences, split) for split in ranks}
-    everyone = np.arange(sequences.user_count)
-    users = [sequences.users[everyone if of is None else of] for of in held.values()]
-    columns = {
-        "user": pa.array(np.concatenate(users), pa.string()),
-        "split": pa.array(np.repeat(list(ranks), [len(part) for part in users]), pa.string()),
-        "rank": np.concatenate(list(ranks.values())).astype(np.int32),
-    }
-    if sequences.given:
-        items = pq.read_table(interactions, columns=["item", "split"])
-        columns["target"] = pa.concat_arrays(
-            [items.filter(pc.equal(items["split"], split))["item"].combine_chunks() for split in ranks]
-        )
-    return pa.table(columns)
 
 
 def scores(sequences: Sequences, ranks: np.ndarray, split: Held) -> dict[str, float]:

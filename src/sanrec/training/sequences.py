@@ -45,9 +45,9 @@ class SequenceTraining:
             after_epoch,
         )
 
-    def rank(self, split: Held) -> np.ndarray:
-        """The rank [U] of each user's target."""
-        return rank_split(self.model, self.source, self.sequences, self.run, split, self.device)
+    def rank(self, split: Held, see: Callable[[torch.Tensor], None] | None = None) -> np.ndarray:
+        """The rank [U] of each user's target; `see` as of `ranking.rank_scored`."""
+        return rank_split(self.model, self.source, self.sequences, self.run, split, self.device, see)
 
 
 def untrained(
@@ -66,7 +66,13 @@ def training_windows(sequences: Sequences) -> np.ndarray:
 
 
 def rank_split(
-    model: Recommender, source: ItemSource, sequences: Sequences, run: Run, split: Held, device: torch.device
+    model: Recommender,
+    source: ItemSource,
+    sequences: Sequences,
+    run: Run,
+    split: Held,
+    device: torch.device,
+    see: Callable[[torch.Tensor], None] | None = None,
 ) -> np.ndarray:
     """The rank [U] of each user's held-out item among all items, 0 where the user's history holds it."""
     histories, targets = sequences.held_out(split, max_length=POSITIONS)
@@ -74,4 +80,4 @@ def rank_split(
     items = encode_items(model, source, run.settings, device)
     states = encode_histories(model, items, histories, run.settings, device)
     as_tensor = torch.from_numpy
-    return rank_targets(states, items, as_tensor(targets), (as_tensor(offsets), as_tensor(seen))).numpy()
+    return rank_targets(states, items, as_tensor(targets), (as_tensor(offsets), as_tensor(seen)), see=see).numpy()
