@@ -110,8 +110,8 @@ def test_the_truth_is_marked_and_weights_are_drawn(shown):
     assert "2. 青い魚" in page.cards[3]["text"]
     assert "held out: i5 青い魚, at place 2" in page.texts
     assert page.cards[0]["widths"] == ["width: 25.00%; background: #0072b2", "width: 75.00%; background: #e69f00"]
-    assert "title 25 % · cover 75 %" in page.cards[0]["text"]
-    assert "cover 100 %" in page.cards[2]["text"]
+    assert "title 25% · cover 75%" in page.cards[0]["text"]
+    assert "cover 100%" in page.cards[2]["text"]
     assert page.cards[3]["widths"] == []
     words = " ".join(page.texts)
     assert "fusion=momef" in words

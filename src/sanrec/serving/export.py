@@ -142,6 +142,7 @@ def write_vectors(path: Path, name: str, ids: Sequence[str], vectors_nE: np.ndar
 
 def write_index(path: Path, items_IE: np.ndarray) -> dict[str, str]:
     """An exact index of inner products, whose numbers are the rows; faiss' version. Without faiss none is written."""
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # else it tells which instructions it tries
     try:
         import faiss
     except ImportError:
