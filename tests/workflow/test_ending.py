@@ -94,6 +94,12 @@ def test_of_a_table_the_best_system_is_told(told):
     assert lines[-1] == "best on Demo in results/table3.csv: CROSSAN, HR@10 0.2500, NDCG@10 0.1100"
 
 
+def test_a_rule_that_only_gathers_targets_is_no_job_and_reads_nothing(told):
+    gathered = f"localrule all:\n    input: {RUN}/metrics.json\n    jobid: 0\nFinished jobid: 0 (Rule: all)\n"
+    assert told(HIDDEN + TRAIN + DONE + gathered) == told(HIDDEN + TRAIN + DONE)
+    assert told(gathered) == ["No job was run."]
+
+
 def test_memory_of_a_gpu_stands_beside(told, tmp_path):
     metrics = json.loads((tmp_path / RUN / "metrics.json").read_text())
     (tmp_path / RUN / "metrics.json").write_text(json.dumps(metrics | {"machine": "Tesla", "peak_memory_bytes": 5e9}))
@@ -118,6 +124,12 @@ def test_whatever_is_wrong_breaks_nothing(tmp_path, monkeypatch, capsys, name):
     (tmp_path / "nothing.log").write_text(HIDDEN)
     tell_ending(str(tmp_path / name))
     assert capsys.readouterr().err.startswith("No summary: ")
+
+
+def test_a_list_of_logs_as_snakemake_hands_it_will_do(told, tmp_path, capsys):
+    told(TRAIN + DONE)
+    tell_ending([str(tmp_path / NAME)])
+    assert "1 job done in " in capsys.readouterr().err
 
 
 def test_missing_files_leave_out_their_line_alone(tmp_path, monkeypatch):

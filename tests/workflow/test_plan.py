@@ -12,6 +12,7 @@ from sanrec import cli
 from sanrec.demo.world import World
 from sanrec.disk import store_bytes
 from sanrec.errors import SanrecError
+from sanrec.workflow import jobs
 from sanrec.workflow.jobs import list_jobs
 from sanrec.workflow.plan import as_record, make_plan
 from sanrec.workflow.plan_text import as_text
@@ -123,6 +124,14 @@ def test_what_is_not_right_is_said_as_snakemake_says_it(folder):
         list_jobs(["results/table33.csv"])
     with pytest.raises(SanrecError, match=r"^unknown study 'papers' in config: key 'study': did you mean 'paper'"):
         list_jobs(["results/table3.csv"], study="papers")
+
+
+def test_without_snakemake_it_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setattr(jobs.sys, "executable", str(folder / "python"))
+    (folder / "python").write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'snakemake'\" >&2; exit 1\n")
+    (folder / "python").chmod(0o755)
+    with pytest.raises(SanrecError, match=r"pip install -r requirements.txt"):
+        list_jobs(["results/table3.csv"])
 
 
 def test_another_config_file_is_read_where_it_is_given(folder):

@@ -43,10 +43,13 @@ class Told:
         return self.values.get(key, [])
 
 
-def tell_ending(log: str) -> None:
-    """Print the summary of the workflow with that log to standard error. Whatever is wrong with it breaks nothing."""
+def tell_ending(log: str | Sequence[str]) -> None:
+    """Print the summary of the workflow with that log to standard error. Whatever is wrong with it breaks nothing.
+
+    What Snakemake hands its handlers as `log` is a path by its documentation, and a list of them in fact.
+    """
     try:
-        lines = ending(Path(log))
+        lines = ending(Path(log if isinstance(log, str) else log[0]))
     except Exception as error:  # a workflow that went well must not fail for its summary
         lines = [f"No summary: {type(error).__name__}: {error}"]
     print("\n".join(lines), file=sys.stderr)
@@ -56,6 +59,7 @@ def ending(log: Path, now: float | None = None) -> list[str]:
     """The summary's lines; one where no job was run. Raises OSError for a log that cannot be read."""
     finished, failed = read_jobs(log.read_text(encoding="utf-8", errors="replace").splitlines())
     seconds = (time.time() if now is None else now) - datetime.fromisoformat(log.name.split(".s")[0]).timestamp()
+    finished = [job for job in finished if job.get("output")]  # the others only gather targets, as rule `all`
     if not finished and not failed:
         return ["No job was run."]
     counts = Counter(job.kind for job in finished)

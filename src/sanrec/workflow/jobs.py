@@ -16,6 +16,7 @@ from sanrec.load import load_config
 from sanrec.workflow.source import snakefile_here
 
 MOST_LINES = 12  # of a complaint
+NO_SNAKEMAKE = "ModuleNotFoundError: No module named 'snakemake'"
 NOISE = re.compile(  # headings and places around it
     r'Building DAG|Config file .* by additional|File "|Error:$|\w+Exception(?: in rule .*)?:$|\w+Error in file .*:$'
 )
@@ -123,5 +124,7 @@ def _complaint(said: str) -> str:
     """What of Snakemake's messages is the complaint: without where in the Snakefile it came up."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     ends = [lines.index(word) for word in ("Wildcards:", "Traceback:") if word in lines]
+    if NO_SNAKEMAKE in lines:
+        return "this asks Snakemake, which is not installed here: pip install -r requirements.txt"
     kept = [line for line in lines[: min(ends, default=None)] if not NOISE.match(line)][-MOST_LINES:]
     return "\n".join(kept).removeprefix("ConfigError: ") or "Snakemake could not list the jobs, and did not say why"
