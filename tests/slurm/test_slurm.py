@@ -40,7 +40,9 @@ def environment() -> dict[str, str]:
 def on_slurm(folder: Path, target: str, *more: str) -> list[str]:
     """The profile as users have it, but that a job is looked after every second and a file awaited for ten."""
     quick = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
-    return command(folder, "--profile", str(ROOT / "slurm"), *quick, *more, target)
+    return command(
+        folder, "--profile", str(ROOT / "slurm"), *quick, target, *more
+    )  # options may take all words behind them
 
 
 class Workflow:
@@ -131,7 +133,8 @@ def test_too_little_time_is_mended_by_a_retry_that_goes_on(cluster, tmp_path):
     settings = {"all": SHORT, "crossan": {"max_epochs": LONG_EPOCHS, "patience": LONG_EPOCHS}}
     datasets = {"demo": {"settings": settings}}
     make_config(tmp_path, datasets=datasets)
-    make_local(tmp_path, "--until", "hidden", f"{RUN}/metrics.json")
+    stores = ("title/bert", "cover/vit")
+    make_local(tmp_path, "results/demo/interactions.parquet", *(f"results/demo/hidden/{one}.json" for one in stores))
     make_config(tmp_path, datasets=datasets, resources={"time": 0.0001})
     log = Workflow(tmp_path, f"{RUN}/metrics.json").finish(1200)
     jobs = of_rule(log, "train")
