@@ -28,7 +28,8 @@ def read_image(file: str | Path, shortest_edge: int | None = None) -> Image.Imag
             # `draft` keeps each side at least as long as asked, and the shorter side decides
             image.draft(None, (2 * shortest_edge, 2 * shortest_edge))
         image.load()
-        return to_rgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)  # a copy of each photo would be a tenth of its reading
+        return to_rgb(image)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -39,7 +40,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if "A" in image.getbands() or image.info.get("transparency") is not None:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def resized(image: Image.Image, size: tuple[int, int] | int, filter: Image.Resampling) -> Image.Image:
