@@ -66,7 +66,7 @@ def test_conda_environments_hold_the_same_pins(file):
 
 
 def test_extras_are_pinned_and_held_by_the_constraints_and_tested():
-    assert set(extras()) == {"tensorboard"}
+    assert set(extras()) == {"faiss-cpu", "tensorboard"}
     for file in ("constraints.txt", "requirements-dev.txt"):
         held = pins(file)
         assert {name: held.get(name) for name in extras()} == extras()
