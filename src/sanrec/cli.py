@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "popularity": (training.popularity, ("dataset",)),
     "table": (reporting.table, ("spec", "reference?", "output")),
     "figure": (reporting.figure, ("spec", "output")),
+    "report": (reporting.report, ("tables", "figures", "output")),
     "schema": (reporting.schema, ()),
     "config-page": (reporting.config_page, ()),
 }
