@@ -2,7 +2,7 @@
 #
 #     snakemake results/table3.csv --cores
 #
-# A person reads workflow/rules/ in the order of the data: corpora, backbones, captions, stores, runs, tuning, tables, figures.
+# A person reads workflow/rules/ in the order of the data: corpora, backbones, captions, stores, runs, tuning, tables, figures, report.
 # Each rule calls one `sanrec` subcommand; the line it ran stands at the head of its log and also works by hand.
 
 import os
@@ -55,6 +55,7 @@ include: "workflow/rules/runs.smk"
 include: "workflow/rules/tuning.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 onsuccess:

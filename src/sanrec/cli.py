@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "export": (serving.export, ("run", "folder")),
     "table": (reporting.table, ("spec", "reference?", "output")),
     "figure": (reporting.figure, ("spec", "output")),
+    "report": (reporting.report, ("tables", "figures", "output")),
     "status": (workflow.status, ("targets*", "--study", "--format")),
     "plan": (workflow.plan, ("targets*", "--study", "--format")),
     "init": (workflow.init, ("folder",)),

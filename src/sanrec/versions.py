@@ -20,6 +20,7 @@ STEPS = {
     "information": 1,
     "efficiency": 1,
     "costs": 1,
-    "table": 1,
+    "table": 2,
     "figure": 1,
+    "report": 1,
 }

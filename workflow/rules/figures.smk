@@ -8,7 +8,9 @@ rule figure:
         spec=lambda w: needs.beside_snakefile(HERE, f"workflow/figures/{w.figure}.yaml"),
         files=lambda w: needs.figure_files(HERE, FIGURES[w.figure]),
     output:
-        svg="results/{figure}.svg",
+        svg=report(
+            "results/{figure}.svg", caption="../report/figure.rst", category="Figures", labels={"figure": "{figure}"}
+        ),
         png="results/{figure}.png",
         csv="results/{figure}.csv",
     log:
@@ -29,10 +31,17 @@ rule figure:
 use rule figure as figure_with_table with:
     # The same for figures whose numbers are worth a table too.
     output:
-        svg="results/{figure}.svg",
+        svg=report(
+            "results/{figure}.svg", caption="../report/figure.rst", category="Figures", labels={"figure": "{figure}"}
+        ),
         png="results/{figure}.png",
         csv="results/{figure}.csv",
         md="results/{figure}.md",
-        html="results/{figure}.html",
+        html=report(
+            "results/{figure}.html",
+            caption="../report/figure-table.rst",
+            category="Figures",
+            labels={"figure": "{figure}, as a table"},
+        ),
     wildcard_constraints:
         figure=needs.one_of(needs.tabled(FIGURES)),

@@ -102,7 +102,12 @@ rule media_report:
     input:
         lambda w: needs.media_needs(CONFIG, w.corpus),
     output:
-        "results/{corpus}/media-report.csv",
+        report(
+            "results/{corpus}/media-report.csv",
+            caption="../report/media.rst",
+            category="Missing media",
+            labels={"corpus": "{corpus}"},
+        ),
     log:
         "results/logs/media-report/{corpus}.log",
     localrule: True

@@ -10,7 +10,9 @@ rule table:
     output:
         csv="results/{table}.csv",
         md="results/{table}.md",
-        html="results/{table}.html",
+        html=report(
+            "results/{table}.html", caption="../report/table.rst", category="Tables", labels={"table": "{table}"}
+        ),
     log:
         "results/logs/table/{table}.log",
     wildcard_constraints:

@@ -43,7 +43,12 @@ rule tuned:
     input:
         lambda w: needs.tuned_needs(CONFIG, w.dataset),
     output:
-        "results/{dataset}/tuning.csv",
+        report(
+            "results/{dataset}/tuning.csv",
+            caption="../report/tuning.rst",
+            category="Tuning",
+            labels={"data set": "{dataset}"},
+        ),
     log:
         "results/logs/tuned/{dataset}.log",
     localrule: True

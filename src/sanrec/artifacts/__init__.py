@@ -12,6 +12,7 @@
     results/{dataset}/runs/{model}/{inputs}/{variant}/seed={seed}/metrics.json
     results/{dataset}/tuning/{model}/{inputs}.yaml     the best settings that a search found, and every trial beside it
     results/{dataset}/tuning/{model}/{inputs}/{variant}.yaml   the same with some settings given
+    results/report.html                                one page of all that is there
     results/{dataset}/efficiency/{machine}.json        time, memory and parameters of Table 4's rows on one machine
     results/{dataset}/efficiency/{machine}/{measurement}.json        time and memory at the points of a figure
 

@@ -33,6 +33,14 @@ def figure(config: "Config", args: argparse.Namespace) -> None:
     make_figure(config, load_figure(args.spec), args.output.removesuffix(".svg"))
 
 
+def report(config: "Config", args: argparse.Namespace) -> None:
+    """Write one page of all tables, figures and runs made so far, of those that two folders declare."""
+    from sanrec.reporting.report.build import write_report
+    from sanrec.snakefile import figures, tables
+
+    write_report(config, tables(args.tables), figures(args.figures), args.output)
+
+
 def schema(config: "Config", args: argparse.Namespace) -> None:
     """Print the JSON Schema of config.yaml."""
     from sanrec.schema import config_schema

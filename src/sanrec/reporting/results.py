@@ -56,11 +56,11 @@ def read_statistics(path: str | Path) -> dict[str, Any]:
     return values
 
 
-def read_metrics(folder: str | Path, splits: Sequence[str] = ("test",)) -> dict[str, Any]:
+def read_metrics(folder: str | Path, splits: Sequence[str] = ("test",), warn: bool = True) -> dict[str, Any]:
     """A run's metrics.json, with a seed and every metric of these splits, a fraction. Raises DataError, naming it.
 
-    Of a run that another version of the training step has made it warns, once: Snakemake makes it anew unless it is
-    told not to look at versions (`--rerun-triggers mtime`).
+    Of a run that another version of the training step has made it warns, once, unless the caller says so itself:
+    Snakemake makes it anew unless it is told not to look at versions (`--rerun-triggers mtime`).
     """
     path = Path(folder) / "metrics.json"
     values = read_record(path)
@@ -75,7 +75,7 @@ def read_metrics(folder: str | Path, splits: Sequence[str] = ("test",)) -> dict[
                 raise DataError(f"{path}: {split} metric {metric} is to be a fraction, not {value!r}. {remake(path)}")
     if not isinstance(values.get("seed"), int):
         raise DataError(f"{path}: 'seed' is to be a whole number, not {values.get('seed')!r}. {remake(path)}")
-    if (version := values.get("step_version", STEPS["train"])) != STEPS["train"]:
+    if warn and (version := values.get("step_version", STEPS["train"])) != STEPS["train"]:
         _warn_of_version(str(path), version)
     return values
 

@@ -35,11 +35,24 @@ tbody th { text-align: left; font-weight: normal; }
 td.best { font-weight: bold; }
 td.second { text-decoration: underline; }
 """
+STEPS = (0.1, 0.5)  # up to these shares of the paper's figure a difference is small, then middling, then large
+# Blue and orange tell apart for every eye; the sign stands in the text. A tint over whatever the page's ground is.
+COLOURS = """
+.higher-1 { background: #2a78d61f; } .higher-2 { background: #2a78d64d; } .higher-3 { background: #2a78d685; }
+.lower-1 { background: #e07b001f; } .lower-2 { background: #e07b004d; } .lower-3 { background: #e07b0085; }
+"""
+COLOUR_KEY = (
+    "Differences are blue where our figure is higher and orange where it is lower, in three shades: up to "
+    f"{STEPS[0]:.0%} of the paper's figure, up to {STEPS[1]:.0%}, and more (of relative improvements, in points)."
+)
 
 
 @dataclass(frozen=True)
 class Section:
-    """Part of a table: texts of its cells, and which are `best` or `second`, in two frames of one shape."""
+    """Part of a table: texts of its cells, and their marks, in two frames of one shape.
+
+    A mark is `best` or `second` of its column; or of a difference `higher-n` or `lower-n`, n from 1 to 3 by its size.
+    """
 
     caption: str
     texts: pd.DataFrame
@@ -74,8 +87,9 @@ def to_html(table: Table) -> str:
         styler = Styler(texts, uuid=str(number), cell_ids=False, caption=html.escape(section.caption))
         styler = styler.format(escape="html").format_index(escape="html", axis=0).format_index(escape="html", axis=1)
         tables.append(f'<div class="wide">\n{styler.set_td_classes(marks).to_html().strip()}\n</div>')
-    legend = "\n".join(f"<li>{html.escape(line)}</li>" for line in table.legend)
-    head = f'<meta charset="utf-8">\n<title>{html.escape(table.title)}</title>\n<style>{STYLE}</style>'
+    lines = [*table.legend, *([COLOUR_KEY] if f.DIFFERENCE in table.frame.columns.get_level_values(0) else [])]
+    legend = "\n".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    head = f'<meta charset="utf-8">\n<title>{html.escape(table.title)}</title>\n<style>{STYLE}{COLOURS}</style>'
     heading = [f"<h1>{html.escape(table.title)}</h1>"] if table.apart else []  # else it is the first caption
     body = "\n".join([*heading, *tables, f"<ul>\n{legend}\n</ul>"])
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
@@ -117,17 +131,19 @@ def _figures(table: Table, frame: pd.DataFrame, name: str, caption: str) -> Sect
     has_kind = (f.LABEL, "", "kind") in frame.columns
     kinds = frame[f.LABEL, "", "kind"] if has_kind else None
     systems = kinds.isin([f.SYSTEM, f.PRINTED]).to_numpy() if kinds is not None else None
+    shares = [False] * len(frame) if kinds is None else [f.share(kind) for kind in kinds]
     shape = {"index": pd.Index(frame.index, name=name), "columns": pd.MultiIndex.from_tuples(columns), "dtype": object}
     texts, marks = pd.DataFrame(**shape), pd.DataFrame("", **shape)
     for place, column in enumerate(columns):
         for row in range(len(frame)):
-            share = kinds is not None and f.share(kinds.iloc[row])
-            texts.iat[row, place] = _cell(frame.iloc[row], column, share, table.decimals.get(column, DECIMALS))
+            texts.iat[row, place] = _cell(frame.iloc[row], column, shares[row], table.decimals.get(column, DECIMALS))
         if systems is not None and column[0] not in (f.USERS, f.LISTS, f.DIFFERENCE):
             values = frame[column].where(systems)
             ordered = sorted(values.dropna().unique(), reverse=not table.lowest_is_best)
             for mark, value in zip(("best", "second"), ordered, strict=False):
                 marks.iloc[(values == value).to_numpy(), place] = mark
+        if column[0] == f.DIFFERENCE:
+            marks.isetitem(place, list(map(_difference, frame[column], frame[f.OURS, *column[1:]], shares)))
     return Section(caption, texts, marks)
 
 
@@ -179,6 +195,15 @@ def _cell(row: pd.Series, column: Column, share: bool, decimals: int) -> str:
         elif least is not None and pd.notna(least):
             spread = f" ({least:{number}}–{most:{number}})"
     return f"{value:{sign}{number}}{spread}" + _star(row, column)
+
+
+def _difference(difference: Any, ours: Any, share: bool) -> str:
+    """The mark of a difference, by its size beside the paper's figure, or as it is where figures are shares already."""
+    if pd.isna(difference) or difference == 0:
+        return ""
+    paper = 1.0 if share else abs(ours - difference)
+    size = 1 + sum(abs(difference) > step * paper for step in STEPS)
+    return f"{'higher' if difference > 0 else 'lower'}-{size}"
 
 
 def _star(row: pd.Series, column: Column) -> str:

@@ -11,6 +11,7 @@ from sanrec.reporting import figure_kinds
 from sanrec.reporting.backbone_specs import backbones_record, table_rows
 from sanrec.reporting.figure_base import Figure
 from sanrec.reporting.figure_kinds import load_figure
+from sanrec.reporting.report import found as on_disk
 from sanrec.reporting.specs import MAIN_DATA, TableSpec, load_table
 from sanrec.reporting.table_runs import needs_of
 from sanrec.snakefile.base import beside_snakefile
@@ -92,3 +93,12 @@ def tabled(specs: Mapping[str, Figure]) -> list[str]:
 def drawn(specs: Mapping[str, Figure]) -> list[str]:
     """The figures that are nothing else."""
     return [name for name, spec in specs.items() if not spec.tabled]
+
+
+def report_record(config: Config, tables: Mapping[str, TableSpec], figures: Mapping[str, Figure]) -> str:
+    """What the report shows: the study's name, and what lies on disk, of which it asks for nothing.
+
+    Of files their sizes and times count, so that a workflow with many runs is planned quickly.
+    """
+    study = config.chosen_study
+    return json.dumps([config.study, study.title, study.seeds, on_disk.digest(on_disk.find(tables, figures))])
