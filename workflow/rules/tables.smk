@@ -4,7 +4,8 @@
 rule table:
     input:
         needs=lambda w: needs.table_needs(CONFIG, TABLES[w.table]),
-        spec=lambda w: needs.beside_snakefile(workflow.basedir, f"workflow/tables/{w.table}.yaml"),
+        spec=lambda w: OWN_TABLES.get(w.table)
+        or needs.beside_snakefile(workflow.basedir, f"workflow/tables/{w.table}.yaml"),
         reference=lambda w: needs.table_reference(workflow.basedir, TABLES[w.table]),
     output:
         csv="results/{table}.csv",

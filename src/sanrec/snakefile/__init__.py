@@ -33,6 +33,7 @@ from sanrec.snakefile.reports import (
     figure_record,
     figure_study,
     figures,
+    own_tables,
     shown,
     table_needs,
     table_record,
@@ -40,6 +41,7 @@ from sanrec.snakefile.reports import (
     table_study,
     tabled,
     tables,
+    tables_of,
 )
 from sanrec.snakefile.resources import megabytes, minutes
 from sanrec.snakefile.runs import (
@@ -102,6 +104,7 @@ __all__ = [
     "one_of",
     "other_than",
     "own_file",
+    "own_tables",
     "raw",
     "raw_record",
     "run_of",
@@ -117,6 +120,7 @@ __all__ = [
     "table_study",
     "tabled",
     "tables",
+    "tables_of",
     "tuned_needs",
     "tuning_methods",
     "tuning_needs",
