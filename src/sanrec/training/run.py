@@ -23,8 +23,8 @@ from sanrec.data.interactions import load_sequences
 from sanrec.data.split import Held, Sequences
 from sanrec.evaluation.metrics import metrics_from_ranks
 from sanrec.files import atomic, read_json, sha256, write_json
-from sanrec.methods import METHODS
 from sanrec.models.registry import trainable_parameters
+from sanrec.own import own_fingerprint
 from sanrec.searches import settled
 from sanrec.training.checkpoint import Progress, load_weights
 from sanrec.training.loop import stopped
@@ -80,7 +80,7 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
 def prepare_training(config: Config, run: Run, sequences: Sequences, device: torch.device) -> Training:
     """The run's model and data, by the kind of training that its method has."""
     kinds = {"sequences": SequenceTraining, "pairs": PairTraining}
-    return kinds[METHODS[run.model].trains](config, run, sequences, device)
+    return kinds[run.spec.trains](config, run, sequences, device)
 
 
 def finished_metrics(folder: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -100,8 +100,8 @@ def finished_metrics(folder: Path, fingerprint: str) -> dict[str, Any] | None:
 def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray], interactions: str | Path) -> pa.Table:
     """Columns user (original id), split, rank; users in the data set's order.
 
-    With a given split, whose users may have several targets or none, also target, the item's original id, as it stands
-    in the table of `interactions`.
+    But with leave-one-out users may have several targets or none: then also target, the item's original id, as it
+    stands in the table of `interactions`.
     """
     held = {split: owners(sequences, split) for split in ranks}
     everyone = np.arange(sequences.user_count)
@@ -111,7 +111,7 @@ def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray], interactions
         "split": pa.array(np.repeat(list(ranks), [len(part) for part in users]), pa.string()),
         "rank": np.concatenate(list(ranks.values())).astype(np.int32),
     }
-    if sequences.given:
+    if sequences.many:
         items = pq.read_table(interactions, columns=["item", "split"])
         columns["target"] = pa.concat_arrays(
             [items.filter(pc.equal(items["split"], split))["item"].combine_chunks() for split in ranks]
@@ -180,4 +180,6 @@ def run_fingerprint(config: Config, run: Run) -> str:
     }
     if (watched := config.datasets[run.dataset].watched) != "HR@10":
         parts["watched"] = watched
+    if own := own_fingerprint(config, run):
+        parts["own"] = own
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
