@@ -148,8 +148,8 @@ def statistics(
     """The counts of a data set, as printed in the papers' tables of data sets, and what was left out on the way.
 
     `content` lists the modalities that the corpus has, in the papers' order; `content_items` says how many of the data
-    set's own items have each: all of them have what stands in `ready_made` features. `density` is interactions / (users
-    * items).
+    set's own items have each: all of them count as having what stands in `ready_made` features; what a parquet file of
+    these lacks is in its store's manifest. `density` is interactions / (users * items).
     """
     rows = np.unique(table["item_row"].to_numpy())
     own = items.take(pa.array(rows))
