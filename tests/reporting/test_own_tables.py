@@ -35,7 +35,8 @@ TABLE = {
 def written(name, **changes):
     path = Path("tables", f"{name}.yaml")
     path.parent.mkdir(exist_ok=True)
-    path.write_text(yaml.safe_dump({k: v for k, v in (TABLE | changes).items() if v is not None}))
+    values = {k: v for k, v in (TABLE | changes).items() if v is not None}
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
     return path
 
 

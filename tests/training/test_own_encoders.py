@@ -30,7 +30,7 @@ class Finals(nn.Module):
 
 class Hidden(Finals):
     def forward(self, hidden_LMnD):
-        return super().forward(hidden_LMnD.mean(0))
+        return super().forward(hidden_LMnD.float().mean(0))
 
     def slow_parameters(self, modalities):
         return list(self.layers.parameters())
