@@ -26,6 +26,8 @@ configfile: "config.yaml"
 CONFIG = needs.settle(config)
 TABLES = needs.tables(os.path.join(HERE, "workflow", "tables"))
 FIGURES = needs.figures(os.path.join(HERE, "workflow", "figures"))
+OWN_TABLES = needs.own_tables(CONFIG, [*TABLES, *FIGURES])
+TABLES |= needs.tables_of(OWN_TABLES)
 
 
 wildcard_constraints:

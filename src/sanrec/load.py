@@ -5,15 +5,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sanrec.artifacts import default_settings
+from sanrec.artifacts import default_settings, methods
 from sanrec.backbones.registry import BACKBONES
 from sanrec.captions.registry import CAPTIONERS
-from sanrec.config import CHANNELS, Backbone, Captioner, Config, Corpus, Dataset, Frozen, Study, validate
+from sanrec.config import (
+    CHANNELS,
+    Backbone,
+    Captioner,
+    Config,
+    Corpus,
+    Dataset,
+    Frozen,
+    Settings,
+    Study,
+    validate,
+)
 from sanrec.data.registry import CORPORA, DATASETS, STUDIES
 from sanrec.errors import ConfigError, unknown
 from sanrec.files import read_yaml
-from sanrec.methods import METHODS
+from sanrec.methods import METHODS, USER_ENCODERS
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 REGISTRIES: dict[str, tuple[type[Frozen], Mapping[str, Frozen]]] = {
     "studies": (Study, STUDIES),
     "corpora": (Corpus, CORPORA),
@@ -51,8 +63,23 @@ def load_config(source: str | Path | Mapping[str, Any] | None = None) -> Config:
             merged[name] = validate(record, {**base, **entry}, f"{where}: {key}.{name}")
         values[key] = merged
     config = validate(Config, values, where)
+    check_own_names(config, where)
     check_references(config, where)
     return config
+
+
+def check_own_names(config: Config, where: str) -> None:
+    """Raise ConfigError for a name of one's own that cannot stand in a path or is built in, or for no setting."""
+    for key, builtin in (("methods", METHODS), ("user_encoders", USER_ENCODERS)):
+        for name in getattr(config, key):
+            if name in builtin:
+                raise ConfigError(f"{where}: {key}.{name}: '{name}' is built in; take another name")
+            if not NAME.fullmatch(name):
+                raise ConfigError(f"{where}: {key}.{name}: a name has letters, digits, '.', '_' and '-' alone")
+    for name, record in config.methods.items():
+        for setting in (*record.settings, *record.defaults):
+            if setting not in Settings.model_fields:
+                raise unknown("setting", setting, Settings.model_fields, f"{where}: methods.{name}")
 
 
 def check_references(config: Config, where: str) -> None:
@@ -74,10 +101,12 @@ def check_references(config: Config, where: str) -> None:
             config.find_captioner(name, medium)
     for name, dataset in config.datasets.items():
         corpus = config.find("corpus", dataset.corpus, f"{where}: datasets.{name}.corpus")
-        if dataset.split == "given" and corpus.layout != "inter":
+        if dataset.split != "leave-one-out" and corpus.layout != "inter":
+            what = "a given split stands in a table with labels"
+            if dataset.split == "time":
+                what = "a split by time is of a table with a column of moments"
             raise ConfigError(
-                f"{where}: datasets.{name}.split: a given split stands in a table with labels, so its corpus' layout "
-                f"is inter, not {corpus.layout}"
+                f"{where}: datasets.{name}.split: {what}, so its corpus' layout is inter, not {corpus.layout}"
             )
         for channel, backbone in dataset.backbones.items():
             here = f"{where}: datasets.{name}.backbones"
@@ -86,5 +115,5 @@ def check_references(config: Config, where: str) -> None:
             reads = config.find("backbone", backbone, f"{here}.{channel}").modality
             if reads != CHANNELS[channel]:
                 raise ConfigError(f"{here}.{channel}: '{backbone}' reads {reads}, not {CHANNELS[channel]}")
-        for method in METHODS:
+        for method in methods(config):
             default_settings(config, name, method)

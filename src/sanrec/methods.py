@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from sanrec.config import OwnMethod
+
 TOWERS = (
     "adapter_width", "fusion", "top_k", "activation", "layers", "blocks", "standardize", "adapter_learning_rate",
     "cached", "missing", "missing_share",
@@ -18,6 +20,8 @@ COMMON = (
     "learning_rate", "batch_size", "max_epochs", "patience", "precision",
 )  # fmt: skip
 
+USER_ENCODERS = ("transformer", "gru4rec", "nextitnet", "youtube")
+READING = {"hidden": ("layers", "blocks", "standardize", "cached"), "final": ("feature_layer",)}  # of own methods
 PAIR_COMMON = ("recommender_width", "learning_rate", "batch_size", "max_epochs", "patience")
 
 
@@ -54,6 +58,20 @@ class Method:
         if fixed not in (None, "transformer"):
             idle.add("user_heads")
         return (*self.settings, *(name for name in common if name not in idle))
+
+
+def own_method(record: OwnMethod) -> Method:
+    """The method that a user's own item encoder makes. Its media that are missing are zeros unless it asks for more."""
+    named = dict.fromkeys((*record.settings, *READING[record.reads]))
+    return Method(
+        record.title,
+        record.reads,
+        tuple(name for name in named if name not in COMMON),
+        MappingProxyType({"missing": "zeros", **record.defaults}),
+        record.most_channels,
+        record.fewest_channels,
+        ids=record.ids,
+    )
 
 
 TWO_LOSSES = ("pair_loss", "regularization")

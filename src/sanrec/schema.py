@@ -14,6 +14,9 @@ from sanrec.config import (
     Dataset,
     Download,
     Labels,
+    OwnMethod,
+    OwnUserEncoder,
+    Periods,
     Resources,
     Settings,
     Study,
@@ -23,8 +26,8 @@ from sanrec.config import (
 )
 
 RECORDS = (
-    Config, Threads, Resources, Timing, Tuning, Study, Corpus, Download, Dataset, Columns, Labels, Settings, Backbone,
-    Captioner,
+    Config, Threads, Resources, Timing, Tuning, Study, Corpus, Download, Dataset, Columns, Labels, Periods, Settings,
+    Backbone, Captioner, OwnMethod, OwnUserEncoder,
 )  # fmt: skip
 
 

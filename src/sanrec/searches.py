@@ -29,7 +29,7 @@ def read_search(path: str | Path) -> dict[str, Any]:
 def finished(config: Config, dataset: str, root: str | Path = ".") -> list[str]:
     """The paths of a data set's searches that are finished. Raises ConfigError where there is none."""
     config.find("dataset", dataset)
-    if paths := artifacts.searches(dataset, root):
+    if paths := artifacts.searches(config, dataset, root):
         return paths
     example = artifacts.tuning(dataset, "METHOD", "INPUTS")
     raise ConfigError(f"nothing was tuned on data set '{dataset}' yet: snakemake {example} --cores")

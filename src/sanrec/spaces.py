@@ -10,7 +10,7 @@ from typing import Any
 
 from sanrec.artifacts import given_names
 from sanrec.config import Settings
-from sanrec.methods import METHODS
+from sanrec.methods import METHODS, Method
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ OF_METHODS: dict[str, dict[str, Searched]] = {
 }
 
 
-def space(model: str, given: str = "default") -> dict[str, Searched]:
+def space(model: str, given: str = "default", method: Method | None = None) -> dict[str, Searched]:
     """What is searched for a method: its settings that have a range and no value in the variant `given`.
 
-    In the order of `Settings`.
+    In the order of `Settings`. A `method` that is not of the registry is given with its name.
     """
-    method = METHODS[model]
+    method = method or METHODS[model]
     names = set(method.valid_settings) - given_names(given)
     ranges = RANGES | (OF_SEQUENCES if method.trains == "sequences" else {}) | OF_METHODS.get(model, {})
     return {name: ranges[name] for name in Settings.model_fields if name in names and name in ranges}

@@ -63,12 +63,12 @@ def tuned(dataset: str) -> str:
     return f"{ROOT}/{dataset}/tuning.csv"
 
 
-def searches(dataset: str, root: str | Path = ".") -> list[str]:
+def searches(config: Config, dataset: str, root: str | Path = ".") -> list[str]:
     """The paths of all searches that are finished on a data set, methods in the order of their registry."""
     folder = Path(root, ROOT, dataset, "tuning")
     found = [parse_tuning(path.as_posix()) for path in (*folder.glob("*/*.yaml"), *folder.glob("*/*/*.yaml"))]
-    order = list(METHODS)
-    known = sorted((order.index(model), *rest) for _, model, *rest in found if model in METHODS)
+    order = [*METHODS, *config.methods]
+    known = sorted((order.index(model), *rest) for _, model, *rest in found if model in order)
     return [tuning(dataset, order[place], *rest) for place, *rest in known]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class Run:
     seed: int
     inputs_text: str
     variant: str
+    spec: Method = field(compare=False, repr=False)
+    """What its method is, of the registry or of the user's own."""
 
     @property
     def features(self) -> tuple[Input, ...]:
@@ -106,7 +108,7 @@ def run(
     Of a tuned run the settings are those that it has before the search: `searches.settled` has them after it.
     """
     sources = parse_inputs(config, dataset, inputs_text)
-    spec = method(model)
+    spec = method(config, model)
     features = [source for source in sources if source != IDS]
     if spec.ids != (IDS in sources):
         right = format_inputs(config, dataset, [IDS, *features] if spec.ids else features)
@@ -145,7 +147,7 @@ def run(
                 kept_layers(config.backbones[source.backbone].blocks, rule, settings.blocks)
             except ConfigError as error:
                 raise ConfigError(f"{source.channel}@{source.backbone}: {error}") from None
-    return Run(dataset, model, sources, settings, int(seed), inputs_text, text)
+    return Run(dataset, model, sources, settings, int(seed), inputs_text, text, spec)
 
 
 def _wanted(spec: Method) -> str:
@@ -163,7 +165,7 @@ def recorded_settings(this: Run) -> set[str]:
     So a setting that is added changes nothing about runs that were made before it.
     """
     unset = {name for name in LATER if getattr(this.settings, name) == Settings.model_fields[name].default}
-    return set(method(this.model).valid_settings) - unset
+    return set(this.spec.valid_settings) - unset
 
 
 def parse_run(config: Config, path: str) -> Run:
@@ -178,7 +180,7 @@ def parse_run(config: Config, path: str) -> Run:
 
 def reads_inputs(this: Run) -> bool:
     """Whether the run has the backbones in its training steps: because it tunes them, or because nothing is cached."""
-    return method(this.model).reads == "inputs" or not this.settings.cached
+    return this.spec.reads == "inputs" or not this.settings.cached
 
 
 def run_needs(config: Config, this: Run) -> list[str]:

@@ -8,31 +8,38 @@ import yaml
 from sanrec.config import Config, Settings, validate
 from sanrec.errors import ConfigError, unknown
 from sanrec.layers import canonical
-from sanrec.methods import METHODS, Method
+from sanrec.methods import METHODS, USER_ENCODERS, Method, own_method
 
 TUNED = "tuned"
 
 
-def method(model: str) -> Method:
+def methods(config: Config) -> list[str]:
+    """The names of all methods: the built-in ones, and then the user's own."""
+    return [*METHODS, *config.methods]
+
+
+def method(config: Config, model: str) -> Method:
     """The method of that name. Raises ConfigError, with the nearest valid name, where there is none."""
+    if model in config.methods:
+        return own_method(config.methods[model])
     if model not in METHODS:
-        raise unknown("model", model, METHODS)
+        raise unknown("model", model, methods(config))
     return METHODS[model]
 
 
 def default_settings(config: Config, dataset: str, model: str) -> Settings:
     """The method's defaults under those of the data set (`all` first, then the method's own)."""
-    valid = method(model).valid_settings
+    valid = method(config, model).valid_settings
     own = config.find("dataset", dataset).settings
     for key in own:
-        if key != "all" and key not in METHODS:
-            raise unknown("model", key, ["all", *METHODS], f"settings of data set '{dataset}'")
+        if key != "all" and key not in methods(config):
+            raise unknown("model", key, ["all", *methods(config)], f"settings of data set '{dataset}'")
     for key in own.get(model, {}):
         if key not in valid:
             raise unknown("setting", key, valid, f"settings of data set '{dataset}' for '{model}'")
     shared = {k: v for k, v in own.get("all", {}).items() if k in valid or k not in Settings.model_fields}
-    merged = {**method(model).defaults, **shared, **own.get(model, {})}
-    settings = validate(Settings, merged, f"settings of data set '{dataset}' for '{model}'")
+    merged = {**method(config, model).defaults, **shared, **own.get(model, {})}
+    settings = _validated(config, merged, f"settings of data set '{dataset}' for '{model}'")
     return _one_spelling(settings, settings.blocks)
 
 
@@ -45,13 +52,13 @@ def parse_variant(config: Config, dataset: str, model: str, text: str) -> Settin
     values: dict[str, Any] = {}
     for part in [] if text == "default" else text.split(","):
         name, equals, value = part.partition("=")
-        if name not in method(model).valid_settings:
-            raise unknown("setting", name, method(model).valid_settings, where)
+        if name not in (valid := method(config, model).valid_settings):
+            raise unknown("setting", name, valid, where)
         if not equals:
             raise ConfigError(f"{where}: '{part}' is not of the form name=value")
         values[name] = yaml.safe_load(value) if value in ("true", "false") else value
     base = default_settings(config, dataset, model)
-    settings = validate(Settings, {**base.model_dump(), **values}, where)
+    settings = _validated(config, {**base.model_dump(), **values}, where)
     canonical = format_variant(config, dataset, model, settings)
     if canonical != text:
         raise ConfigError(f"{where} is written '{canonical}': one run has one path, a default is never written")
@@ -63,9 +70,9 @@ def format_variant(config: Config, dataset: str, model: str, settings: Settings 
     base = default_settings(config, dataset, model)
     if not isinstance(settings, Settings):
         for name in settings:
-            if name not in method(model).valid_settings:
-                raise unknown("setting", name, method(model).valid_settings, f"a variant of '{model}'")
-        settings = validate(Settings, {**base.model_dump(), **settings}, f"a variant of '{model}' on '{dataset}'")
+            if name not in (valid := method(config, model).valid_settings):
+                raise unknown("setting", name, valid, f"a variant of '{model}'")
+        settings = _validated(config, {**base.model_dump(), **settings}, f"a variant of '{model}' on '{dataset}'")
     idle, said = _without_effect(settings), _one_spelling(settings, base.blocks)
     changed = [
         f"{name}={spell(getattr(said, name))}"
@@ -73,6 +80,15 @@ def format_variant(config: Config, dataset: str, model: str, settings: Settings 
         if name not in idle and getattr(said, name) != getattr(base, name)
     ]
     return ",".join(changed) or "default"
+
+
+def _validated(config: Config, values: Mapping[str, Any], where: str) -> Settings:
+    """Settings from values, the name of the user encoder among them. Raises ConfigError, saying `where`."""
+    settings = validate(Settings, values, where)
+    known = [*USER_ENCODERS, *config.user_encoders]
+    if settings.user_encoder not in known:
+        raise unknown("user encoder", settings.user_encoder, known, where)
+    return settings
 
 
 def given_of(variant: str) -> str:

@@ -19,7 +19,8 @@ from sanrec.config.base import (
     validate,
 )
 from sanrec.config.config import Config
-from sanrec.config.data import Columns, Corpus, Dataset, Download, Labels
+from sanrec.config.data import Columns, Corpus, Dataset, Download, Labels, Periods
+from sanrec.config.own import OwnMethod, OwnUserEncoder
 from sanrec.config.settings import Settings
 from sanrec.config.studies import Resources, Study, Threads, Timing, Tuning
 
@@ -41,6 +42,9 @@ __all__ = [
     "Labels",
     "Medium",
     "Modality",
+    "OwnMethod",
+    "OwnUserEncoder",
+    "Periods",
     "Pooling",
     "Resources",
     "Settings",

@@ -31,7 +31,8 @@ class Backbone(Frozen):
     none, its vectors are ready-made in a file; then pooling and blocks need not be given."""
     checkpoint: str
     """Repository on the hub (`owner/name`), local folder, or name of the demo's backbone; with source `features` a .npy
-    file [items, width], a row per item of the corpus, in its order."""
+    file [items, width], a row per item of the corpus, in its order, or a .parquet file with the columns item and
+    vector, in any order: items that are not in it are missing."""
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
     """Commit on the hub; without one a hub checkpoint is not fetched, so that results can be repeated."""
     gated: bool = False

@@ -1,10 +1,12 @@
 """The names that records are made of, and what a record is."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     ValidationError,
     WithJsonSchema,
@@ -15,6 +17,11 @@ from sanrec.errors import ConfigError, unknown
 Modality = Literal["text", "image", "video", "audio"]
 Pooling = Literal["first", "mean", "last"]
 Label = Annotated[str, WithJsonSchema({"type": ["string", "integer"]})]  # yaml reads 0 as a number
+Moment = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int | float | date) else value),
+    WithJsonSchema({"type": ["string", "number"]}),
+]  # a number or a date, as it stands in a table; yaml reads both
 Fusion = Literal["concat", "static", "dynamic", "momef"]
 
 CHANNELS: dict[str, Modality] = {  # a channel is one view of an item

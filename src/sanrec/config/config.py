@@ -12,6 +12,7 @@ from pydantic import (
 from sanrec.config.backbones import Backbone, Captioner
 from sanrec.config.base import USUAL_CAPTIONERS, Frozen
 from sanrec.config.data import Corpus, Dataset
+from sanrec.config.own import OwnMethod, OwnUserEncoder
 from sanrec.config.studies import Resources, Study, Threads, Timing, Tuning
 from sanrec.errors import ConfigError, unknown
 
@@ -59,6 +60,13 @@ class Config(Frozen):
     """Backbones by name."""
     captioners: dict[str, Captioner] = {}
     """Captioners by name."""
+    methods: dict[str, OwnMethod] = {}
+    """Item encoders of one's own, as methods by name (docs: own/item-encoder)."""
+    user_encoders: dict[str, OwnUserEncoder] = {}
+    """User encoders of one's own by name (docs: own/user-encoder)."""
+    tables: tuple[str, ...] = ()
+    """Tables of one's own: yaml files from the working folder, or patterns of them (`tables/*.yaml`); each is made as
+    `results/NAME.csv` (docs: own/table)."""
 
     def find(
         self, kind: Literal["study", "corpus", "dataset", "backbone", "captioner"], name: str, where: str = ""

@@ -9,7 +9,7 @@ from pydantic import (
 )
 from pydantic import PositiveInt as Count
 
-from sanrec.config.base import Frozen, Label, Medium
+from sanrec.config.base import Frozen, Label, Medium, Moment
 
 
 class Download(Frozen):
@@ -31,7 +31,7 @@ class Corpus(Frozen):
     title: str
     """Name as printed."""
     layout: Literal["microlens", "amazon", "inter"]
-    """How its files are laid out (docs: data-own)."""
+    """How its files are laid out (docs: own/data)."""
     source: Literal["demo", "files"] = "files"
     """`demo`: made by sanrec's generator; `files`: found below `folder`, or downloaded into it."""
     folder: str
@@ -76,6 +76,9 @@ class Columns(Frozen):
     """Items' ids."""
     label: str = "x_label"
     """Which split an interaction belongs to; read where the data set's split is given."""
+    time: str | None = None
+    """When it was: numbers, or dates as 2024-05-31 or 2024-05-31T18:00:00. With split time `timestamp` unless given;
+    with leave-one-out, where it is given, users' interactions are put in its order, else they stand in the file's."""
 
 
 class Labels(Frozen):
@@ -100,6 +103,30 @@ class Labels(Frozen):
         return self
 
 
+class Periods(Frozen):
+    """Where a split by time cuts: the same moments for all users (docs: own/data)."""
+
+    validation_share: float = Field(0.1, gt=0, lt=1)
+    """Share of the table's interactions, the last before those that test, that validate."""
+    test_share: float = Field(0.1, gt=0, lt=1)
+    """Share of the table's interactions, the last of all, that test."""
+    validation_from: Moment | None = None
+    """In place of shares: the moment from which interactions validate, in the table's own units."""
+    test_from: Moment | None = None
+    """In place of shares: the moment from which interactions test."""
+    targets: Literal["last", "first", "all"] = "last"
+    """What is ranked of a user's interactions in a period: the last one, with all before it as history; the first one;
+    or each of them, from the history before the period."""
+
+    @model_validator(mode="after")
+    def _moments_or_shares(self) -> "Periods":
+        if (self.validation_from is None) != (self.test_from is None):
+            raise ValueError("moments come in twos: give 'validation_from' and 'test_from', or neither")
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share leave nothing to train on: together they are below 1")
+        return self
+
+
 class Dataset(Frozen):
     """Interactions over a corpus, with the backbones and default settings that go with them."""
 
@@ -110,19 +137,25 @@ class Dataset(Frozen):
     pairs: str
     """The interactions file, below the corpus' folder: `user<TAB>item item ...`, oldest first; with layout `inter` a
     table with a header, one interaction a line, columns parted by tabs."""
-    split: Literal["leave-one-out", "given"] = "leave-one-out"
+    split: Literal["leave-one-out", "given", "time"] = "leave-one-out"
     """`leave-one-out`: each user's last item tests, the one before validates; `given`: by the table's label column,
-    with any number of targets per user, for methods that read no order."""
+    with any number of targets per user, for methods that read no order; `time`: what was before a moment trains, the
+    same moment for all users, and what came later validates and tests."""
     columns: Columns = Columns()
     """With layout `inter`: the names of the table's columns."""
     labels: Labels = Labels()
     """With a given split: what the labels mean."""
-    min_interactions: int = Field(5, ge=3)
-    """Users with fewer are dropped; a given split is taken whole."""
+    periods: Periods = Periods()
+    """With a split by time: where it cuts."""
+    min_interactions: int = Field(5, ge=1)
+    """Users with fewer are dropped, with a split by time those with fewer that train; at least 3 with leave-one-out. A
+    given split is taken whole."""
     keep_last: int = Field(13, ge=3)
-    """Each user's last so many interactions are kept; a given split is taken whole."""
+    """Each user's last so many interactions are kept, with a split by time of those that train; a given split is taken
+    whole."""
     watched_metric: str | None = Field(None, pattern=r"^(HR|NDCG|MRR|Recall)@(5|10|20)$")
-    """The validation metric that early stopping and tuning go by: HR@10 unless given, Recall@20 with a given split."""
+    """The validation metric that early stopping and tuning go by: HR@10 unless given; Recall@20 where users have
+    several targets, with a given split or with all targets of a period."""
     backbones: dict[str, str]
     """The backbone of each channel, for inputs that name none."""
     settings: dict[str, dict[str, Any]] = {}
@@ -131,4 +164,11 @@ class Dataset(Frozen):
     @property
     def watched(self) -> str:
         """The validation metric that early stopping and tuning go by."""
-        return self.watched_metric or {"leave-one-out": "HR@10", "given": "Recall@20"}[self.split]
+        several = self.split == "given" or (self.split == "time" and self.periods.targets == "all")
+        return self.watched_metric or ("Recall@20" if several else "HR@10")
+
+    @model_validator(mode="after")
+    def _leave_one_out_needs_three(self) -> "Dataset":
+        if self.split == "leave-one-out" and self.min_interactions < 3:
+            raise ValueError("min_interactions is 3 at least with leave-one-out: one trains, one validates, one tests")
+        return self

@@ -47,9 +47,10 @@ class Settings(Frozen):
     """Rank r of LoRA; its alpha equals it."""
     recommender_width: Count = 64
     """Width E of item vectors and of the user encoder; of the embeddings of methods on pairs."""
-    user_encoder: Literal["transformer", "gru4rec", "nextitnet", "youtube"] = "transformer"
-    """What turns a history into a user's state: a transformer (SASRec's, the papers'), a GRU, dilated convolutions, or
-    the mean of the history under a perceptron; methods called after one have that one."""
+    user_encoder: str = "transformer"
+    """What turns a history into a user's state: a transformer (SASRec's, the papers'), a GRU (`gru4rec`), dilated
+    convolutions (`nextitnet`), the mean of the history under a perceptron (`youtube`), or one of `user_encoders`;
+    methods called after one have that one."""
     user_blocks: Count = 2
     """Depth of the user encoder: transformer blocks, layers of the GRU or of the perceptron, or pairs of residual
     blocks of convolutions, with dilations 1 and 4."""

@@ -5,6 +5,7 @@ validates or tests. Ids and labels stay text, as they stand in the file. Whateve
 says in which file and line, and what to do.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from sanrec.data.layouts import Pairs
 from sanrec.errors import DataError, unknown
 
 SPLITS = ("train", "validation", "test")
+USUAL_TIME = "timestamp"  # the column of moments, where a split by time is told no other
+MOMENTS = (pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC"))  # tried in this order
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,68 @@ class LabelledPairs:
 
     pairs: Pairs
     splits: np.ndarray
+
+
+@dataclass(frozen=True)
+class TimedPairs:
+    """Interactions of users in the order of time, and when each was.
+
+    pairs: each user's interactions, oldest first, those of one moment in the order of the file; times: int64 or float64
+    [N], as long as `pairs.items`, in the table's own numbers, or microseconds since 1970 (UTC) where it holds `dates`.
+    """
+
+    pairs: Pairs
+    times: np.ndarray
+    dates: bool
+
+
+def read_timed(path: str | Path, columns: Columns, key: str = "pairs") -> TimedPairs:
+    """The interactions of a table with a column of moments; users as they appear in the file.
+
+    Raises DataError as `read_inter`, and for a moment that is neither a number nor a date, or not as the others are.
+    """
+    path, when = Path(path), columns.time or USUAL_TIME
+    table = _read_table(path, [columns.user, columns.item, when], key)
+    users, names = (_codes(path, table[name], name) for name in (columns.user, columns.item))
+    times, dates = read_moments(table[when].combine_chunks(), lambda line: f"{path}, line {line + 2}: under '{when}', ")
+    order = np.lexsort((times, users[0]))  # stable: of one moment in the order of the file
+    return TimedPairs(_grouped(users, names, order), times[order], dates)
+
+
+def read_moments(text: pa.Array, where: Callable[[int], str]) -> tuple[np.ndarray, bool]:
+    """Moments from text: whole numbers, numbers, or dates in microseconds since 1970 (UTC); and whether they are dates.
+
+    Raises DataError for what is none of them all through, with `where` of the first line at fault before it.
+    """
+    for kind in MOMENTS:
+        try:
+            found = text.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+        numbers = found.cast(pa.int64()).to_numpy() if pa.types.is_timestamp(kind) else found.to_numpy()
+        if (finite := np.isfinite(numbers)).all():
+            return numbers, pa.types.is_timestamp(kind)
+        raise DataError(f"{where(int(np.argmin(finite)))}{text[int(np.argmin(finite))].as_py()!r} is no moment")
+    kinds = [next((kind for kind in MOMENTS if _reads(one, kind)), None) for one in text]
+    first = next((kind for kind in kinds if kind), None)
+    line = next(line for line, kind in enumerate(kinds) if kind is None or _like(kind) != _like(first))
+    raise DataError(
+        f"{where(line)}{text[line].as_py()!r} is no moment as the others are: expected numbers all through, or dates "
+        "all through, as 2024-05-31 or 2024-05-31T18:00:00, all with a zone (Z, +02:00) or none"
+    )
+
+
+def _reads(one: pa.Scalar, kind: pa.DataType) -> bool:
+    try:
+        one.cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _like(kind: pa.DataType | None) -> pa.DataType | None:
+    """Numbers of both kinds go together."""
+    return pa.float64() if kind == pa.int64() else kind
 
 
 def read_inter(path: str | Path, columns: Columns, key: str = "pairs") -> Pairs:

@@ -2,7 +2,7 @@
 
 The protocol of both papers (their code's order of steps): users with fewer than `min_interactions` are dropped, then
 each keeps the last `keep_last`, then the items that are left are numbered from 1, in the order of the corpus. A split
-that is given with the data is taken whole.
+that is given with the data is taken whole; `timeline` has the split by time.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from sanrec.data.inter import SPLITS, LabelledPairs
 from sanrec.data.layouts import Pairs
 from sanrec.data.split import Sequences, ranges
+from sanrec.data.timeline import HISTORY, LABELS, Split
 from sanrec.errors import DataError
 
 SCHEMA = pa.schema(
@@ -28,7 +29,7 @@ SCHEMA = pa.schema(
         "split": pa.string(),
     }
 )
-GIVEN = {b"split": b"given"}  # the table's own mark; without it the split is leave-one-out
+GIVEN, TIMED = {b"split": b"given"}, {b"split": b"time"}  # the table's own mark; without one it is leave-one-out
 
 
 def cut(offsets: np.ndarray, min_interactions: int, keep_last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -105,6 +106,18 @@ def given_table(labelled: LabelledPairs, rows: np.ndarray, where: str) -> pa.Tab
     return table.replace_schema_metadata(GIVEN)
 
 
+def timed_table(pairs: Pairs, rows: np.ndarray, parts: Split, where: str) -> pa.Table:
+    """The same table for a split by time, with the mark `TIMED`.
+
+    Its column `split` has a fourth value, `history`: what was neither trained on nor is a target, but comes before one.
+    Raises DataError where a user has more interactions than positions can count.
+    """
+    if (most := int(np.diff(parts.offsets).max())) > np.iinfo(np.int16).max:
+        raise DataError(f"{where}: a user has {most} interactions, more than {np.iinfo(np.int16).max}")
+    table = _table(pairs, rows, parts.users, parts.positions, parts.offsets, parts.splits)
+    return table.replace_schema_metadata(TIMED)
+
+
 def _table(
     pairs: Pairs, rows: np.ndarray, users: np.ndarray, positions: np.ndarray, offsets: np.ndarray, splits: np.ndarray
 ) -> pa.Table:
@@ -119,7 +132,7 @@ def _table(
         "item": pairs.names.take(pa.array(codes)),
         "item_index": np.searchsorted(used, item_rows) + 1,
         "item_row": item_rows,
-        "split": pa.array(SPLITS).take(pa.array(splits)),
+        "split": pa.array(LABELS).take(pa.array(splits)),
     }
     return pa.table([pa.array(columns[field.name]).cast(field.type) for field in SCHEMA], schema=SCHEMA)
 
@@ -141,13 +154,14 @@ def load_sequences(path: str | Path) -> Sequences:
     if not table or not table.num_rows:
         what = f"has no column {', '.join(lacking)}" if lacking else "holds no interactions"
         raise DataError(f"{path}: {what}; delete it and have it made again")
-    given = (schema.metadata or {}).get(b"split") == b"given"
+    mark = (schema.metadata or {}).get(b"split", b"").decode()
     items, position, item_row = (table[name].to_numpy() for name in ("item_index", "position", "item_row"))
     starts = np.flatnonzero(position == 0)
     offsets = np.append(starts, len(position)).astype(np.int64)
-    splits = pc.index_in(table["split"].cast(pa.string()), value_set=pa.array(SPLITS)).fill_null(-1).to_numpy()
-    if not _in_order(table, offsets, splits, given):
-        held = "training before validation before test" if given else "last item test, the one before validation"
+    splits = pc.index_in(table["split"].cast(pa.string()), value_set=pa.array(LABELS)).fill_null(-1).to_numpy()
+    parts = _parts(offsets, splits, mark) if _in_order(table, offsets, mark) else None
+    if parts is None or not np.array_equal(splits, _labels_of(offsets, *parts)):
+        held = "training before validation before test" if mark else "last item test, the one before validation"
         raise DataError(
             f"{path}: not in order; expected users from 0, positions from 0, items from 1 with one corpus row each, "
             f"{held}. Delete it and have it made again"
@@ -155,15 +169,48 @@ def load_sequences(path: str | Path) -> Sequences:
     item_rows = np.full(items.max() + 1, -1, np.int32)
     item_rows[items] = item_row
     users = table["user"].take(pa.array(starts)).cast(pa.string()).to_numpy()
-    held_from = None
-    if given:
-        before = [np.add.reduceat((splits < split).astype(np.int64), starts) for split in (1, 2)]
-        held_from = (offsets[:-1] + before[0], offsets[:-1] + before[1])
-    return Sequences(items.astype(np.int32, copy=False), offsets, users, item_rows, held_from)
+    train_to, validation_from, validation_to, test_from = parts
+    held_from = (validation_from, test_from) if mark else None
+    timed = (train_to, validation_to) if mark == "time" else None
+    return Sequences(items.astype(np.int32, copy=False), offsets, users, item_rows, held_from, timed)
 
 
-def _in_order(table: pa.Table, offsets: np.ndarray, splits: np.ndarray, given: bool) -> bool:
-    """Whether users, positions, items and splits of a table stand as `interaction_table` or `given_table` has them."""
+def _parts(offsets: np.ndarray, splits: np.ndarray, mark: str) -> tuple[np.ndarray, ...]:
+    """Where each user's training part ends, the validation targets begin and end, and the test targets begin [U] each.
+
+    They follow from how many of each there are; `_labels_of` says whether all stand there.
+    """
+    starts, ends = offsets[:-1], offsets[1:]
+    if not mark:
+        return ends - 2, ends - 2, ends - 1, ends - 1
+    trains, validates, tests = (np.add.reduceat((splits == n).astype(np.int64), starts) for n in range(len(SPLITS)))
+    train_to, test_from = starts + trains, ends - tests
+    places = np.where(splits == SPLITS.index("validation"), np.arange(len(splits)), ends[-1])
+    first = np.minimum.reduceat(places, starts)
+    validation_from = np.where(validates > 0, first, train_to)
+    if mark == "given":
+        return train_to, train_to, test_from, test_from
+    return train_to, validation_from, validation_from + validates, test_from
+
+
+def _labels_of(
+    offsets: np.ndarray,
+    train_to: np.ndarray,
+    validation_from: np.ndarray,
+    validation_to: np.ndarray,
+    test_from: np.ndarray,
+) -> np.ndarray:
+    """The positions in LABELS that `_parts` stand for: int8 [N]."""
+    place_N, owner_N = np.arange(offsets[-1]), np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    labels = np.full(len(place_N), LABELS.index(HISTORY), np.int8)
+    labels[(place_N >= validation_from[owner_N]) & (place_N < validation_to[owner_N])] = SPLITS.index("validation")
+    labels[place_N >= test_from[owner_N]] = SPLITS.index("test")
+    labels[place_N < train_to[owner_N]] = SPLITS.index("train")
+    return labels
+
+
+def _in_order(table: pa.Table, offsets: np.ndarray, mark: str) -> bool:
+    """Whether users, positions and items of a table stand as the table with that mark has them."""
     user_index, position, items, item_row = (
         table[name].to_numpy() for name in ("user_index", "position", "item_index", "item_row")
     )
@@ -171,7 +218,7 @@ def _in_order(table: pa.Table, offsets: np.ndarray, splits: np.ndarray, given: b
     if not (
         len(starts) > 0
         and starts[0] == 0
-        and counts.min() >= (1 if given else 3)
+        and counts.min() >= (1 if mark else 3)
         and np.array_equal(user_index, np.repeat(np.arange(len(starts)), counts))
         and np.array_equal(position, np.arange(len(position)) - np.repeat(starts, counts))
         and items.min() >= 1
@@ -179,10 +226,4 @@ def _in_order(table: pa.Table, offsets: np.ndarray, splits: np.ndarray, given: b
         return False
     item_rows = np.full(items.max() + 1, -1, np.int32)
     item_rows[items] = item_row
-    if (item_rows[1:] < 0).any() or not np.array_equal(item_rows[items], item_row):
-        return False
-    if given:
-        return splits.min() >= 0 and bool(((np.diff(splits) >= 0) | (position[1:] == 0)).all())
-    expected = np.zeros(len(position), np.int8)
-    expected[offsets[1:] - 2], expected[offsets[1:] - 1] = SPLITS.index("validation"), SPLITS.index("test")
-    return np.array_equal(splits, expected)
+    return bool((item_rows[1:] >= 0).all()) and np.array_equal(item_rows[items], item_row)

@@ -3,15 +3,17 @@
 import logging
 from collections.abc import Collection
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sanrec.config import CHANNELS, Config, Corpus, Dataset
-from sanrec.data.inter import SPLITS, read_inter, read_labelled
-from sanrec.data.interactions import corpus_rows, given_table, interaction_table
+from sanrec.data.inter import SPLITS, read_inter, read_labelled, read_timed
+from sanrec.data.interactions import corpus_rows, given_table, interaction_table, timed_table
 from sanrec.data.layouts import SUFFIXES, Pairs, find_media, read_pairs, read_titles
+from sanrec.data.timeline import counted, cuts, spelled, split_by_time
 from sanrec.errors import DataError
 from sanrec.files import atomic, write_json
 from sanrec.versions import STEPS
@@ -78,21 +80,40 @@ def prepare_dataset(
     items = read_items(items_path)
     path = PurePath(corpus.folder, dataset.pairs)
     key, listed = f"datasets.{name}.pairs", _items_file(corpus, dataset.corpus)
+    about: dict[str, Any] = {}
     if dataset.split == "given":
         labelled = read_labelled(path, dataset.columns, dataset.labels, key)
         pairs = labelled.pairs
         rows = corpus_rows(pairs, items["item"], str(path), listed, user_per_line=False)
         table = given_table(labelled, rows, str(path))
+    elif dataset.split == "time":
+        timed = read_timed(path, dataset.columns, key)
+        pairs, periods = timed.pairs, dataset.periods
+        rows = corpus_rows(pairs, items["item"], str(path), listed, user_per_line=False)
+        moments = cuts(timed, periods, str(path))
+        taken = dataset.min_interactions, dataset.keep_last
+        parts = split_by_time(timed, moments, periods.targets, *taken, str(path))
+        table = timed_table(pairs, rows, parts, str(path))
+        named = zip(("validation_from", "test_from"), moments, strict=True)
+        about = {key: spelled(moment, timed.dates) for key, moment in named}
+        about |= {"targets": periods.targets, **parts.counts, **counted(table)}
     else:
         one_line = corpus.layout != "inter"
-        pairs = read_pairs(path, key) if one_line else read_inter(path, dataset.columns, key)
+        pairs = read_pairs(path, key) if one_line else _read_ordered(path, dataset, key)
         rows = corpus_rows(pairs, items["item"], str(path), listed, one_line)
         table = interaction_table(pairs, rows, dataset.min_interactions, dataset.keep_last, str(path))
     with atomic(out_interactions) as temporary:
         pq.write_table(table, temporary)
     named = dataset.backbones.items()
     ready_made = {CHANNELS[channel] for channel, backbone in named if config.backbones[backbone].source == "features"}
-    write_json(out_statistics, statistics(name, dataset, items, pairs, table, ready_made))
+    write_json(out_statistics, statistics(name, dataset, items, pairs, table, ready_made) | about)
+
+
+def _read_ordered(path: PurePath, dataset: Dataset, key: str) -> Pairs:
+    """A table's interactions in the order of its moments, where the data set names their column; else of its lines."""
+    if dataset.columns.time:
+        return read_timed(path, dataset.columns, key).pairs
+    return read_inter(path, dataset.columns, key)
 
 
 def _items_file(corpus: Corpus, name: str) -> str:
@@ -127,8 +148,8 @@ def statistics(
     """The counts of a data set, as printed in the papers' tables of data sets, and what was left out on the way.
 
     `content` lists the modalities that the corpus has, in the papers' order; `content_items` says how many of the data
-    set's own items have each: all of them have what stands in `ready_made` features. `density` is interactions / (users
-    * items).
+    set's own items have each: all of them count as having what stands in `ready_made` features; what a parquet file of
+    these lacks is in its store's manifest. `density` is interactions / (users * items).
     """
     rows = np.unique(table["item_row"].to_numpy())
     own = items.take(pa.array(rows))
@@ -136,7 +157,7 @@ def statistics(
     states = {CHANNELS[kind]: f"{kind}_state" for kind in ("title", *MEDIA)}
     splits = table["split"].to_pylist()
     cut = {"min_interactions": dataset.min_interactions, "keep_last": dataset.keep_last}
-    counted = {"split": "given", "interactions_of": {split: splits.count(split) for split in SPLITS}}
+    split = {"split": dataset.split, "interactions_of": {part: splits.count(part) for part in SPLITS}}
     return {
         "dataset": name,
         "title": dataset.title,
@@ -151,7 +172,8 @@ def statistics(
         },
         "density": table.num_rows / (users * len(rows)),
         "mean_length": table.num_rows / users,
-        **(counted if dataset.split == "given" else cut),
+        **({} if dataset.split == "given" else cut),
+        **({} if dataset.split == "leave-one-out" else split),
         "dropped_users": len(pairs.users) - users,
         "dropped_interactions": len(pairs.items) - table.num_rows,
         "dropped_items": len(pairs.names) - len(rows),

@@ -25,24 +25,24 @@ Lists = tuple[Tensor, Tensor]
 def rank_targets(
     user_states: Tensor,
     item_vectors: Tensor,
-    targets: Tensor,
+    targets: Tensor | Lists,
     histories: Tensor | Lists,
     chunk: int | None = None,
     see: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
-    """Rank each user's target among all items by the inner product with the user's state.
+    """Rank users' targets among all items by the inner product with the user's state.
 
     Args:
         user_states: [U, E] float.
         item_vectors: [I + 1, E] float; row 0 is padding and is never ranked.
-        targets: [U] integer, item indices from 1 to I.
+        targets: [U] integer, item indices from 1 to I, one per user; or (offsets [U + 1], items [T]), any number.
         histories: the items that each user is not to be shown again: [U, S] integer, padded with 0 anywhere, or a
             pair (offsets [U + 1], items [n]) where user u has items[offsets[u]:offsets[u + 1]].
         chunk: users scored at once; by default see `users_at_once`.
         see: as of `rank_scored`.
 
     Returns:
-        [U] int32 on the CPU: see `rank_scored`.
+        [T] int32 on the CPU, T = U where each user has one target: see `rank_scored`.
 
     Raises:
         DivergenceError: a score is not finite.
@@ -52,18 +52,22 @@ def rank_targets(
     if items < 1 or user_states.shape[1:] != item_vectors.shape[1:]:
         raise ValueError(f"cannot score items {tuple(item_vectors.shape)} for users {tuple(user_states.shape)}")
     device = item_vectors.device
-    targets = torch.as_tensor(targets, device=device).long()
     offsets, seen = _compressed(histories, device)
-    if targets.shape != (users,) or offsets.shape != (users + 1,):
-        raise ValueError(f"{users} users, but {len(targets)} targets and {len(offsets) - 1} histories")
+    if isinstance(targets, tuple):
+        wanted = targets
+        counted = len(targets[0]) - 1
+    else:
+        targets = torch.as_tensor(targets, device=device).long()
+        wanted, counted = (torch.arange(users + 1, device=device), targets), len(targets)
+    if counted != users or offsets.shape != (users + 1,):
+        raise ValueError(f"{users} users, but {counted} targets and {len(offsets) - 1} histories")
     exact = torch.promote_types(item_vectors.dtype, torch.float32)  # half precision would make ties of its own
     columns = item_vectors[1:].to(exact).T
 
     def score(first: int, last: int) -> Tensor:
         return user_states[first:last].to(device, exact) @ columns
 
-    one_each = torch.arange(users + 1, device=device), targets
-    return rank_scored(score, items, one_each, (offsets, seen), chunk, see)
+    return rank_scored(score, items, wanted, (offsets, seen), chunk, see)
 
 
 @torch.no_grad()

@@ -94,11 +94,19 @@ USER_ENCODERS: dict[str, Callable[[Settings], nn.Module]] = {
 class Recommender(nn.Module):
     """An item encoder and a user encoder; the score of an item for a user is the product of their vectors."""
 
-    def __init__(self, model: str, shape: Shape, settings: Settings) -> None:
+    def __init__(
+        self,
+        model: str,
+        shape: Shape,
+        settings: Settings,
+        item_builder: Callable[[Shape, Settings], nn.Module] | None = None,
+        user_builder: Callable[[Settings], nn.Module] | None = None,
+    ) -> None:
+        """With builders of its own in place of those of the registries, where they are given."""
         super().__init__()
         self.model, self.modalities = model, shape.modalities
-        self.item_encoder = BUILDERS[model](shape, settings)
-        self.user_encoder = USER_ENCODERS[settings.user_encoder](settings)
+        self.item_encoder = (item_builder or BUILDERS[model])(shape, settings)
+        self.user_encoder = (user_builder or USER_ENCODERS[settings.user_encoder])(settings)
 
     def encode_users(self, items_BSE: Tensor, present_BS: Tensor) -> Tensor:
         """User states [B, S, E] after each item of left-padded histories."""
@@ -106,7 +114,8 @@ class Recommender(nn.Module):
 
     def parameter_groups(self, settings: Settings) -> list[dict[str, object]]:
         """Adam's groups: the slow ones (adapters, gates that are not text's; tuned backbones) and all the rest."""
-        slow = {id(p): p for p in self.item_encoder.slow_parameters(self.modalities)}
+        slow_ones = getattr(self.item_encoder, "slow_parameters", lambda _: [])  # a user's own may have none
+        slow = {id(p): p for p in slow_ones(self.modalities)}
         rest = [p for p in self.parameters() if p.requires_grad and id(p) not in slow]
         rate = settings.backbone_learning_rate if self.model == "full" else settings.adapter_learning_rate
         groups = [{"params": rest, "lr": settings.learning_rate}]

@@ -133,8 +133,9 @@ def _legend(config: Config, table: TableSpec, counted: Mapping[str, Counted]) ->
         f"{title} {', '.join(f'{metric} {value:.4f}' for metric, value in its.floor.items())}"
         for title, its in counted.items()
     )
+    whose = "" if table.own else f"Study: {study.title} ({config.study}). "
     lines = [
-        f"Study: {study.title} ({config.study}). Test split of {counts}; full ranking; fractions, not percent.",
+        f"{whose}Test split of {counts}; full ranking; fractions, not percent.",
         "Groups: test targets by how often their item occurs in the training part of the interactions, validation and "
         "test not counted. Users: those with a target in the group, over whom its figures are means.",
         f"{spread or f'One run, with seed {seeds[0]}.'} Best of a column in bold, second underlined.",

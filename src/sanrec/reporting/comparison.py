@@ -172,8 +172,9 @@ def _legend(
     study, seeds = config.chosen_study, config.chosen_study.seeds
     counts = ", ".join(f"{titles[name]} ({count:,} users)" for name, count in users.items())
     spread = f"Mean ± standard deviation over seeds {', '.join(map(str, seeds))}." if len(seeds) > 1 else ""
+    whose = "" if table.own else f"Study: {study.title} ({config.study}). "
     lines = [
-        f"Study: {study.title} ({config.study}). Test split of {counts}; full ranking; fractions, not percent.",
+        f"{whose}Test split of {counts}; full ranking; fractions, not percent.",
         f"{spread or f'One run, with seed {seeds[0]}.'} Best of a column in bold, second underlined.",
     ]
     if table.significance:
@@ -185,8 +186,8 @@ def _legend(
         pairs = [c for c in table.comparisons if c.ours not in c.label or c.other not in c.label]
         named = "; ".join(f"{c.label}: {c.ours} over {c.other}" for c in pairs)
         lines.append(
-            f"Relative improvement is given as the papers define it, {f.OF_OURS}, and as is usual, {f.OF_OTHER}; "
-            "the paper's figures of the second kind are computed from its table. "
+            f"Relative improvement is given as the papers define it, {f.OF_OURS}, and as is usual, {f.OF_OTHER}"
+            + (". " if table.own else "; the paper's figures of the second kind are computed from its table. ")
             + (f"{named}. " if named else "")
             + "* on an improvement: the same test between these two."
         )
@@ -202,4 +203,4 @@ def _legend(
         if row.missing:
             absent.setdefault(row.missing, []).append(row.label)
     lines += [f"The paper's figures only, for {reason}: {'; '.join(some)}." for reason, some in absent.items()]
-    return (*lines, *table.notes, *f.beside_notes(titles, beside))
+    return (*lines, *table.notes, *([] if table.own else f.beside_notes(titles, beside)))

@@ -15,7 +15,7 @@ from sanrec.artifacts import Run
 from sanrec.config import Config, Frozen
 from sanrec.errors import ConfigError
 from sanrec.hardware import machine_of
-from sanrec.methods import METHODS, RESIDENT
+from sanrec.methods import RESIDENT
 from sanrec.reporting.figure_base import Figure, figure_datasets
 from sanrec.reporting.figure_specs import MOST_LINES, Line, Panel, check_sweep, fitting, sweep_values
 from sanrec.reporting.stand_ins import missing_of, studied_inputs
@@ -126,7 +126,7 @@ def _bar_points(config: Config, figure: CostBarsSpec) -> tuple[CostPoint, ...]:
             where = f"bars '{group.label}' of figure '{figure.title}' on '{dataset}'"
             inputs = studied_inputs(config, dataset, group.inputs)
             run = _run(config, where, dataset, figure.model, inputs, figure.settings)
-            if METHODS[run.model].reads != "hidden" or not run.settings.cached:
+            if run.spec.reads != "hidden" or not run.settings.cached:
                 raise ConfigError(f"{where}: only runs on cached hidden states read layers of them")
             points += [CostPoint(dataset, group.label, None, run, reads) for reads in figure.reads]
     return tuple(points)

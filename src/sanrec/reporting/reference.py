@@ -24,6 +24,11 @@ def read_columns(path: str | Path, columns: Sequence[str], what: str) -> pd.Data
     return frame
 
 
+def no_reference() -> pd.DataFrame:
+    """The cells of no paper, as `read_reference` would give them."""
+    return pd.DataFrame(columns=COLUMNS, dtype=str).set_index(COLUMNS[:3])
+
+
 def read_reference(path: str | Path, table: TableSpec) -> pd.DataFrame:
     """The paper's cells: value (text, as in the file) and star (`*` or empty), by (dataset, row, metric).
 

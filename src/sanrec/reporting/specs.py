@@ -24,6 +24,7 @@ OWN = ("cold-start", "beyond-accuracy")  # kinds of tables that are no paper's
 Channel = Annotated[str, Field(pattern=f"^({'|'.join(CHANNELS)})$")]
 Statistic = Literal["users", "items", "interactions", "content"]
 DataList = Literal["datasets", "versa_datasets", "amazon_datasets", "microlens_datasets"]  # keys of a study
+OWN_KINDS = ("comparison", "statistics", "cold-start")  # of tables that people declare themselves
 MAIN_DATA: dict[str, DataList] = {"crossan": "datasets", "iisan-versa": "versa_datasets"}
 
 
@@ -120,8 +121,9 @@ class TableSpec(Frozen):
     """The csv file of the paper's own figures; a table of our own has none."""
     beside: tuple[Beside, ...] = ()
     """The paper's data sets, in its order. A study's data set stands beside the one it is, or by position."""
-    datasets: int | None = Field(None, ge=1)
-    """How many of the study's data sets the table takes, the first ones; by default all."""
+    datasets: Annotated[int, Field(ge=1)] | tuple[str, ...] | None = None
+    """How many of the study's data sets the table takes, the first ones; by default all. Or data sets by name: then it
+    is a table of one's own, whatever the study, whose rows name backbones by our names, without a paper's figures."""
     statistics: dict[str, Statistic] = Field(default_factory=dict)
     """Columns of a statistics table: heading and what it counts."""
     backbones: dict[str, str] = Field(default_factory=dict)
@@ -156,6 +158,11 @@ class TableSpec(Frozen):
     """What the reader must know, below the table."""
 
     @property
+    def own(self) -> bool:
+        """Whether it is a user's own: it names its data sets itself."""
+        return isinstance(self.datasets, tuple)
+
+    @property
     def systems(self) -> tuple[Row, ...]:
         """The rows that have runs."""
         return tuple(row for row in self.rows if not row.missing)
@@ -172,6 +179,7 @@ class TableSpec(Frozen):
     def _consistent(self) -> "TableSpec":
         """Each kind has what it needs, and labels that are referred to exist once."""
         self._check_groups()
+        self._check_own()
         if self.kind == "efficiency" and (not self.rows or self.metrics or self.statistics or self.significance):
             raise ValueError("a table of kind efficiency has 'rows', and neither metrics, statistics nor significance")
         if (self.kind == "backbones") != bool(self.backbones) or (self.backbones and (self.rows or self.metrics)):
@@ -205,21 +213,34 @@ class TableSpec(Frozen):
                     f"'{name}' {'is' if name in ('parts', 'popularity') else 'are'} of tables of kind {kind}"
                 )
         if self.kind not in OWN:
-            if not self.paper or not self.reference:
-                raise ValueError(f"a table of kind {self.kind} has 'paper' and 'reference'")
+            if not self.own and not (self.paper and self.reference):
+                raise ValueError(
+                    f"a table of kind {self.kind} has 'paper' and 'reference', or, as one's own, names under 'datasets'"
+                )
             return
-        needed = [
-            "data",
-            *(name for name, kind in own.items() if kind == self.kind and name != "popularity"),
-            "metrics",
-        ]
-        if not (all(getattr(self, name) for name in needed) and self.rows):
-            raise ValueError(f"a table of kind {self.kind} has {', '.join(map(repr, needed))} and 'rows'")
+        needed = [*(name for name, kind in own.items() if kind == self.kind and name != "popularity"), "metrics"]
+        if not ((self.data or self.own) and all(getattr(self, name) for name in needed) and self.rows):
+            raise ValueError(f"a table of kind {self.kind} has {', '.join(map(repr, ['data', *needed]))} and 'rows'")
         if self.paper or self.reference or self.beside or self.statistics or self.means or self.comparisons:
             raise ValueError(f"a table of kind {self.kind} is no paper's, and has rows of systems alone")
         labels = [group.label for group in (*self.groups, *self.lengths)]
         if len(set(labels)) < len(labels):
             raise ValueError(f"two groups have the same bounds: {', '.join(labels)}")
+
+    def _check_own(self) -> None:
+        """A table of one's own has neither a study's data sets nor a paper's figures."""
+        if not self.own:
+            return
+        if self.kind not in OWN_KINDS:
+            raise ValueError(f"a table of one's own is of kind {', '.join(OWN_KINDS[:-1])} or {OWN_KINDS[-1]}")
+        if not self.datasets:
+            raise ValueError("'datasets' names none")
+        if self.paper or self.reference or self.beside or self.data:
+            raise ValueError(
+                "a table that names its 'datasets' has neither 'data' nor 'paper', 'reference' and 'beside'"
+            )
+        if any(row.missing for row in self.rows):
+            raise ValueError("a table that names its 'datasets' has runs in all rows, none of them 'missing'")
 
 
 def load_table(path: str | Path) -> TableSpec:

@@ -3,7 +3,7 @@
 Light: the Snakefile reads this, so nothing heavy is imported here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sanrec import artifacts
@@ -19,15 +19,23 @@ def study_datasets(config: Config, data: DataList, first: int | None = None) -> 
 
 
 def datasets_of(config: Config, table: TableSpec) -> tuple[str, ...]:
-    """The data sets that the chosen study gives to the table. Raises ConfigError for none, or one twice."""
+    """The data sets that the study gives to the table, or that it names. Raises ConfigError for none, or one twice."""
+    if isinstance(table.datasets, tuple):
+        for name in table.datasets:
+            config.find("dataset", name, f"table '{table.title}'")
+        return distinct(table.datasets, f"'datasets' of table '{table.title}'")
     return study_datasets(config, table.data or MAIN_DATA[table.paper], table.datasets)
 
 
-def studied_inputs(config: Config, dataset: str, text: str) -> str:
-    """A row's inputs with the study's backbones in place of the paper's, in the canonical spelling for the data set."""
+def studied_inputs(config: Config, dataset: str, text: str, stand_ins: Mapping[str, str] | None = None) -> str:
+    """A row's inputs with the study's backbones in place of the paper's, in the canonical spelling for the data set.
+
+    `stand_ins` other than the study's may be given.
+    """
     if "@" not in text or dataset not in config.datasets:
         return text
-    own, stand_ins, sources = config.datasets[dataset].backbones, config.chosen_study.stand_ins, []
+    own, sources = config.datasets[dataset].backbones, []
+    stand_ins = config.chosen_study.stand_ins if stand_ins is None else stand_ins
     for part in text.split("+"):
         channel, _, named = part.partition("@")
         if channel == IDS.channel:
@@ -82,7 +90,7 @@ def as_studied(config: Config, table: TableSpec) -> TableSpec:
 
     Raises ConfigError where no row is left.
     """
-    if not table.systems:
+    if table.own or not table.systems:
         return table
     rows = tuple(_studied(config, table, row) for row in table.rows)
     there = {row.label for row in rows if not row.missing}
@@ -115,5 +123,7 @@ def _studied(config: Config, table: TableSpec, row: Row) -> Row:
 
 def stand_ins_used(config: Config, table: TableSpec) -> dict[str, str]:
     """Which backbone stands for which of the paper's in the table's runs, by the paper's name."""
+    if table.own:
+        return {}
     named = [part.partition("@")[2] for row in table.systems for part in row.inputs.split("+")]
     return {name: config.chosen_study.stand_ins[name] for name in named if name in config.chosen_study.stand_ins}

@@ -43,10 +43,11 @@ def statistics_table(config: Config, table: TableSpec, reference: pd.DataFrame, 
                     if heading in numbers:
                         row[f.DIFFERENCE, "", heading] = row[f.OURS, "", heading] - int(text)
         rows.append(row)
+    whose = "" if table.own else f"Study: {config.chosen_study.title} ({config.study}). "
     legend = [
-        f"Study: {config.chosen_study.title} ({config.study}). Counted after dropping short histories and keeping the "
+        f"{whose}Counted after dropping short histories and keeping the "
         "last interactions of each user." + (" Difference: ours - paper." if beside else ""),
-        *f.beside_notes(titles, beside),
+        *([] if table.own else f.beside_notes(titles, beside)),
     ]
     return Table(table.title, f.build(rows, columns), tuple(legend))
 

@@ -32,7 +32,7 @@ def _row_run(config: Config, table: TableSpec, row: Row, dataset: str, seed: int
             name: _default_of(config, dataset, value["of"], name) if is_of(value) else value
             for name, value in row.settings.items()
         }
-        inputs = studied_inputs(config, dataset, row.inputs)
+        inputs = studied_inputs(config, dataset, row.inputs, {} if table.own else None)
         if not table.tuned:
             return artifacts.run(config, dataset, row.model, inputs, settings, seed)
         given = artifacts.format_variant(config, dataset, row.model, settings)
@@ -43,7 +43,7 @@ def _row_run(config: Config, table: TableSpec, row: Row, dataset: str, seed: int
 
 def _default_of(config: Config, dataset: str, model: str, setting: str) -> Any:
     """What a method has for a setting on a data set where its variant is `default`."""
-    valid = artifacts.method(model).valid_settings
+    valid = artifacts.method(config, model).valid_settings
     if setting not in valid:
         raise unknown("setting", setting, valid, f"settings of '{model}'")
     return getattr(artifacts.default_settings(config, dataset, model), setting)

@@ -11,7 +11,7 @@ from sanrec.reporting.cold_start import cold_start_table
 from sanrec.reporting.comparison import comparison_table
 from sanrec.reporting.efficiency import efficiency_table
 from sanrec.reporting.frame import Table, flat
-from sanrec.reporting.reference import read_reference
+from sanrec.reporting.reference import no_reference, read_reference
 from sanrec.reporting.specs import TableSpec
 from sanrec.reporting.stand_ins import as_studied
 from sanrec.reporting.statistics import statistics_table
@@ -28,19 +28,19 @@ def gather(config: Config, table: TableSpec, reference_csv: str | Path | None, r
     """
     if reference_csv is None and table.reference:
         raise ConfigError(f"table '{table.title}' stands beside the paper's figures: give {table.reference}")
-    if reference_csv is None:
-        own = {"cold-start": cold_start_table, "beyond-accuracy": beyond_accuracy_table}
-        return own[table.kind](config, as_studied(config, table), root)
-    if not table.reference:
+    if reference_csv is not None and not table.reference:
         raise ConfigError(f"table '{table.title}' is no paper's: it takes no figures from {reference_csv}")
-    reference, table = read_reference(reference_csv, table), as_studied(config, table)
+    own = {"cold-start": cold_start_table, "beyond-accuracy": beyond_accuracy_table}
+    if table.kind in own:
+        return own[table.kind](config, as_studied(config, table), root)
+    reference = no_reference() if reference_csv is None else read_reference(reference_csv, table)
     kinds = {
         "statistics": statistics_table,
         "comparison": comparison_table,
         "efficiency": efficiency_table,
         "backbones": backbones_table,
     }
-    return kinds[table.kind](config, table, reference, root)
+    return kinds[table.kind](config, as_studied(config, table), reference, root)
 
 
 def make_table(

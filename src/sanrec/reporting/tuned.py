@@ -51,7 +51,7 @@ def pasted(config: Config, dataset: str, root: str | Path = ".") -> str:
     A data set has one set of values per method: of one that was tuned on several inputs, those of the best are taken,
     from searches that had no setting given.
     """
-    records = [read_search(Path(root, path)) for path in artifacts.searches(dataset, root)]
+    records = [read_search(Path(root, path)) for path in artifacts.searches(config, dataset, root)]
     best: dict[str, dict[str, Any]] = {}
     for record in (record for record in records if record["given"] == "default"):
         if record["model"] not in best or record["value"] > best[record["model"]]["value"]:

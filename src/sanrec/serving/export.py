@@ -33,7 +33,6 @@ from sanrec.config import Config
 from sanrec.data.interactions import load_sequences
 from sanrec.errors import SanrecError
 from sanrec.files import atomic, sha256, write_json, write_text
-from sanrec.methods import METHODS
 from sanrec.models.pairs.base import VectorModel
 from sanrec.models.pairs.registry import PAIR_MODELS
 from sanrec.models.registry import POSITIONS, Recommender
@@ -92,7 +91,7 @@ def export_run(config: Config, run: Run, folder: str | Path) -> dict[str, Any]:
         "run": restored.run.folder,
         "config_hash": restored.fingerprint,
         "step_version": STEPS["train"],
-        "method": METHODS[run.model].title,
+        "method": run.spec.title,
         "items": len(items_IE),
         "width": items_IE.shape[1],
         "positions": POSITIONS if users is None else None,
@@ -106,9 +105,9 @@ def export_run(config: Config, run: Run, folder: str | Path) -> dict[str, Any]:
 
 def refuse_other_scores(run: Run) -> None:
     """Raise SanrecError for a method that has no vectors of users and items whose product is the score."""
-    if METHODS[run.model].trains == "pairs" and not issubclass(PAIR_MODELS[run.model], VectorModel):
+    if run.spec.trains == "pairs" and not issubclass(PAIR_MODELS[run.model], VectorModel):
         raise SanrecError(
-            f"{run.folder}: {METHODS[run.model].title} scores a pair by a network over both, so an item has no "
+            f"{run.folder}: {run.spec.title} scores a pair by a network over both, so an item has no "
             "vector of its own to export. `sanrec recommend` works for it"
         )
 

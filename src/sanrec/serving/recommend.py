@@ -107,10 +107,10 @@ def recommend(
 
 def refuse_strangers(run: Run) -> None:
     """Raise SanrecError for a method that has no way to read a history."""
-    if METHODS[run.model].trains == "pairs":
+    if run.spec.trains == "pairs":
         reading = ", ".join(name for name, method in METHODS.items() if method.trains == "sequences")
         raise SanrecError(
-            f"{run.folder}: {METHODS[run.model].title} learns a vector of each user and has none for someone it was "
+            f"{run.folder}: {run.spec.title} learns a vector of each user and has none for someone it was "
             f"not trained on, whatever they took. Give --user, or a run of a method that reads histories: {reading}"
         )
 

@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from sanrec.methods import METHODS
 from sanrec.serving.recommend import Recommendation, Recommendations
 
 GAP = "  "  # between columns
@@ -16,7 +15,7 @@ def record(found: Recommendations) -> dict[str, Any]:
     return {
         "run": found.run.folder,
         "dataset": found.run.dataset,
-        "method": METHODS[found.run.model].title,
+        "method": found.run.spec.title,
         "fusion": found.run.settings.fusion if found.weights is not None else None,
         "towers": list(found.towers),
         "why_no_weights": found.why_no_weights,

@@ -33,6 +33,7 @@ from sanrec.snakefile.reports import (
     figure_record,
     figure_study,
     figures,
+    own_tables,
     report_record,
     shown,
     table_needs,
@@ -41,6 +42,7 @@ from sanrec.snakefile.reports import (
     table_study,
     tabled,
     tables,
+    tables_of,
 )
 from sanrec.snakefile.resources import megabytes, minutes
 from sanrec.snakefile.runs import (
@@ -103,6 +105,7 @@ __all__ = [
     "one_of",
     "other_than",
     "own_file",
+    "own_tables",
     "raw",
     "raw_record",
     "report_record",
@@ -119,6 +122,7 @@ __all__ = [
     "table_study",
     "tabled",
     "tables",
+    "tables_of",
     "tuned_needs",
     "tuning_methods",
     "tuning_needs",

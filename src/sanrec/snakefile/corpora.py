@@ -63,12 +63,14 @@ def media_needs(config: Config, corpus: str) -> list[str]:
         for dataset in config.datasets.values()
         if dataset.corpus == corpus
         for channel, backbone in dataset.backbones.items()
-        if not channel.endswith("caption") and _has_channel(config, corpus, channel)
+        if not channel.endswith("caption") and _has_channel(config, corpus, channel, backbone)
     ]
     return list(dict.fromkeys(found))
 
 
-def _has_channel(config: Config, corpus: str, channel: str) -> bool:
+def _has_channel(config: Config, corpus: str, channel: str, backbone: str) -> bool:
+    if config.backbones[backbone].checkpoint.endswith(".parquet") and config.backbones[backbone].source == "features":
+        return True  # it may lack items, where a .npy has a row for each
     record = config.find("corpus", corpus)
     sound = record.audios or record.videos
     folders = {"title": record.titles, "cover": record.covers, "video": record.videos, "audio": sound}
@@ -94,5 +96,8 @@ def dataset_record(config: Config, dataset: str) -> str:
     """The part of a data set's record that its interactions depend on."""
     found = config.find("dataset", dataset)
     cut = {"split", "labels"} if found.split == "given" else {"min_interactions", "keep_last"}
+    if found.split == "time":
+        cut |= {"split", "periods"}
     table = {"columns"} if config.find("corpus", found.corpus).layout == "inter" else set()
-    return found.model_dump_json(include={"corpus", "pairs"} | cut | table)
+    # keys that came later count only where they are set, so that nothing is made anew for their sake
+    return found.model_dump_json(include={"corpus", "pairs"} | cut | table, exclude_none=True)

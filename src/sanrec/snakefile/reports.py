@@ -2,11 +2,14 @@
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from glob import glob
 from pathlib import Path
 from typing import Any
 
 from sanrec.config import Config
+from sanrec.errors import ConfigError
 from sanrec.reporting import figure_kinds
 from sanrec.reporting.backbone_specs import backbones_record, table_rows
 from sanrec.reporting.figure_base import Figure
@@ -15,6 +18,8 @@ from sanrec.reporting.report import found as on_disk
 from sanrec.reporting.specs import MAIN_DATA, TableSpec, load_table
 from sanrec.reporting.table_runs import needs_of
 from sanrec.snakefile.base import beside_snakefile
+
+RESERVED = ("report", "backbones")  # under results/, beside tables
 
 
 def tables(folder: str | Path) -> dict[str, TableSpec]:
@@ -25,10 +30,43 @@ def tables(folder: str | Path) -> dict[str, TableSpec]:
     }
 
 
+def own_tables(config: Config, taken: Iterable[str]) -> dict[str, str]:
+    """The files of the user's own tables, by the name under `results/`: that of the file.
+
+    Raises ConfigError where a name of config key `tables` leads to no file, a table names no data sets, or a name is
+    one of those `taken` by sanrec's tables and figures, or given twice.
+    """
+    found: dict[str, str] = {}
+    for pattern in config.tables:
+        paths = sorted(glob(pattern, recursive=True))  # noqa: PTH207 (it may be absolute)
+        if not paths:
+            raise ConfigError(f"config key 'tables': there is no file '{pattern}' from {Path.cwd()}")
+        for path in paths:
+            name = Path(path).stem
+            if found.get(name, path) != path:
+                raise ConfigError(f"config key 'tables': {found[name]} and {path} would both be results/{name}.csv")
+            if name in {*taken, *RESERVED} or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+                raise ConfigError(f"{path}: results/{name}.csv is not for a table of one's own; rename the file")
+            if not load_table(path).own:
+                raise ConfigError(f"{path}: a table of one's own names its data sets: datasets: [my-shop]")
+            found[name] = path
+    return found
+
+
+def tables_of(files: Mapping[str, str]) -> dict[str, TableSpec]:
+    """The tables in some files, by name."""
+    return {name: load_table(path) for name, path in files.items()}
+
+
 def shown(config: Config, specs: Mapping[str, Any]) -> list[str]:
-    """The names of those tables or figures for which the chosen study has data sets: a user's own may have one list."""
+    """The names of those tables or figures for which the chosen study has data sets: a user's own may have one list.
+
+    Tables of one's own name theirs.
+    """
     return [
-        name for name, spec in specs.items() if getattr(config.chosen_study, spec.data or MAIN_DATA[spec.paper], ())
+        name
+        for name, spec in specs.items()
+        if getattr(spec, "own", False) or getattr(config.chosen_study, spec.data or MAIN_DATA[spec.paper], ())
     ]
 
 
@@ -40,7 +78,9 @@ def table_study(config: Config) -> str:
 
 
 def table_record(config: Config, spec: TableSpec) -> str:
-    """What of the config a table shows beside its study: of backbones their licence and revision."""
+    """What of the config a table shows beside its study: of backbones their licence and revision; its own data sets."""
+    if isinstance(spec.datasets, tuple):
+        return json.dumps({name: config.find("dataset", name).title for name in spec.datasets})
     rows = table_rows(config, spec) if spec.kind == "backbones" else {}
     return json.dumps(backbones_record(config, rows.values()) if rows else None)
 

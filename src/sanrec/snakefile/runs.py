@@ -6,6 +6,7 @@ from typing import Any
 from sanrec import artifacts
 from sanrec.config import Config
 from sanrec.methods import METHODS
+from sanrec.own import own_fingerprint
 from sanrec.spaces import described, space
 
 
@@ -21,11 +22,13 @@ def run_settings(config: Config, wildcards: Any) -> str:
     Those that a search finds for it are in the file of the search, which is one of its inputs.
     """
     this = run_of(config, wildcards)
-    names = artifacts.recorded_settings(this) - (space(this.model, this.given).keys() if this.search else set())
+    searched = space(this.model, this.given, this.spec).keys() if this.search else set()
+    names = artifacts.recorded_settings(this) - searched
     pooling = [config.backbones[source.backbone].pooling for source in this.features]
     watched = config.datasets[this.dataset].watched
     more = "" if watched == "HR@10" else f" {watched}"
-    return f"{this.settings.model_dump_json(include=names)} {pooling}{more}"
+    own = own_fingerprint(config, this)
+    return f"{this.settings.model_dump_json(include=names)} {pooling}{more}{f' {own}' if own else ''}"
 
 
 def searched_run(config: Config, wildcards: Any) -> artifacts.Run:
@@ -46,10 +49,12 @@ def tuning_record(config: Config, wildcards: Any) -> str:
     Settings that are searched for are not in it: pasting what a search found into the config makes no search anew.
     """
     this = searched_run(config, wildcards)
-    searched = space(this.model, this.given)
+    searched = space(this.model, this.given, this.spec)
     settings = this.settings.model_dump(mode="json", include=artifacts.recorded_settings(this) - searched.keys())
     told = config.tuning.model_dump() | {"trials": config.trials}
-    return json.dumps([settings, described(searched), told, config.datasets[this.dataset].watched], sort_keys=True)
+    own = [found] if (found := own_fingerprint(config, this)) else []
+    watched = config.datasets[this.dataset].watched
+    return json.dumps([settings, described(searched), told, watched, *own], sort_keys=True)
 
 
 def tuning_methods() -> list[str]:

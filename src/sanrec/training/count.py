@@ -12,9 +12,10 @@ from sanrec.errors import DataError
 from sanrec.files import read_json
 from sanrec.models.pairs.graph import Interactions
 from sanrec.models.pairs.registry import build_pair_model
-from sanrec.models.registry import Recommender, Shape, on_meta
+from sanrec.models.registry import Shape, on_meta
 from sanrec.searches import settled
 from sanrec.training.loading import kept_of_towers
+from sanrec.training.sequences import recommender
 
 PAPERS_CROSSAN = 24_741_456  # trainable parameters of CROSSAN (T+I+V+A), its Table 4
 PARTS = {
@@ -33,9 +34,9 @@ def count_parameters(config: Config, run: Run) -> dict[str, int]:
     known (see `empty_backbone`), or has other than the registry's; DataError where a tuned run's search is missing.
     """
     run = settled(run)
-    if artifacts.method(run.model).trains == "pairs":
+    if run.spec.trains == "pairs":
         return _of_pairs(config, run)
-    model = on_meta(lambda: Recommender(run.model, planned_shape(config, run), run.settings))
+    model = on_meta(lambda: recommender(config, run, planned_shape(config, run)))
     counts: dict[str, int] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -73,7 +74,7 @@ def planned_shape(config: Config, run: Run) -> Shape:
     records = [config.find("backbone", source.backbone) for source in run.features]
     modalities = tuple(CHANNELS[source.channel] for source in run.features)
     widths = tuple(record.width for record in records)
-    reads, ids = artifacts.method(run.model).reads, artifacts.method(run.model).ids
+    reads, ids = run.spec.reads, run.spec.ids
     if ids:
         return Shape(modalities, widths, 1, items=counted(run, "items"))
     if reads == "inputs":

@@ -24,7 +24,6 @@ from sanrec.data.split import log_popularity
 from sanrec.errors import ConfigError, SanrecError
 from sanrec.files import read_json, write_json
 from sanrec.hardware import hardware_name, machine_of, slug
-from sanrec.methods import METHODS
 from sanrec.models.registry import Recommender, trainable_parameters
 from sanrec.progress import bar
 from sanrec.searches import settled
@@ -107,7 +106,7 @@ def libraries(run: Run) -> list[str]:
 
 def measure_run(config: Config, run: Run) -> dict[str, Any]:
     """Train some epochs of a run in this very process and say what they took (see `measure`). Nothing is kept of it."""
-    if METHODS[run.model].trains != "sequences":
+    if run.spec.trains != "sequences":
         raise ConfigError(f"{run.system}: what is measured are epochs over sequences, and this method trains on pairs")
     run = settled(run)
     torch.set_num_threads(config.threads.train)

@@ -80,9 +80,9 @@ def measure_information(config: Config, run: Run) -> dict[str, Any]:
 
 def refuse_without_towers(run: Run) -> None:
     """Raise SanrecError for a method that has no tower per channel, or a run with one channel."""
-    if METHODS[run.model].reads != "hidden":
+    if run.model not in METHODS or run.spec.reads != "hidden":
         having = ", ".join(name for name, method in METHODS.items() if method.reads == "hidden")
-        raise SanrecError(f"{run.folder}: {METHODS[run.model].title} has no side adapter towers; these have: {having}")
+        raise SanrecError(f"{run.folder}: {run.spec.title} has no side adapter towers; these have: {having}")
     if not run.settings.intra:
         raise SanrecError(f"{run.folder}: with intra=false no channel has a tower of its own")
     if len(run.inputs) < 2:

@@ -14,7 +14,6 @@ from sanrec.backbones.store import USED, open_store, read_rows
 from sanrec.config import CHANNELS, Config
 from sanrec.data.split import Sequences
 from sanrec.errors import ConfigError
-from sanrec.methods import METHODS
 from sanrec.models.layerdrop import tower_layers
 from sanrec.models.registry import Shape
 from sanrec.training.budget import Packed, load_budgeted
@@ -49,8 +48,8 @@ def load_source(config: Config, run: Run, sequences: Sequences, device: torch.de
     Raises StoreError where a store was made by other settings than the config has now.
     """
     rows = sequences.item_rows[1:]
-    reads = METHODS[run.model].reads
-    if METHODS[run.model].ids:
+    reads = run.spec.reads
+    if run.spec.ids:
         return _load_ids(config, run, rows, device)
     if reads == "hidden" and run.settings.cached:
         source, shape = _load_hidden(config, run, sequences, device)
@@ -187,7 +186,7 @@ def _inputs_and_backbone(
 
     names = config.datasets[run.dataset].corpus, source.channel, source.backbone
     store = open_inputs(artifacts.inputs(*names), expected_input_settings(config, *names))
-    record, tuned = config.backbones[source.backbone], METHODS[run.model].reads == "inputs"
+    record, tuned = config.backbones[source.backbone], run.spec.reads == "inputs"
     frozen = () if tuned else (record.dtype, record.device_map)
     backbone = load_backbone(artifacts.checkpoint(source.backbone), device, *frozen)
     if tuned and config.activation_checkpointing:

@@ -48,7 +48,7 @@ class PairTraining:
     ) -> Progress:
         """Train until validation stops it; the test split is not touched. Arguments as of `loop.fit_epochs`."""
         settings, seed = self.run.settings, self.run.seed
-        negatives = Negatives(self.user_N, self.item_N, self.sequences.user_count, self.sequences.item_count)
+        negatives = sampled_items(self.sequences, self.user_N, self.item_N)
         drawable = negatives.free[self.user_N] > 0  # who has every item has nothing to learn from
         if not drawable.any():
             raise DataError(f"data set '{self.run.dataset}': every user has every item, so there is nothing to rank")
@@ -84,10 +84,19 @@ def training_pairs(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(np.arange(sequences.user_count), np.diff(offsets)), items.astype(np.int64) - 1
 
 
+def sampled_items(sequences: Sequences, user_N: np.ndarray, item_N: np.ndarray) -> Negatives:
+    """What training samples from: all items, but with a split by time those that somebody has in training.
+
+    An item that is first seen later is not there yet: sampled, it would be learned to be none that anybody takes.
+    """
+    pool = np.unique(item_N) if sequences.timed else None
+    return Negatives(user_N, item_N, sequences.user_count, sequences.item_count, pool)
+
+
 def owners(sequences: Sequences, split: Held) -> np.ndarray | None:
-    """The user [T] of every target of a given split; None with leave-one-out, where each user has one."""
+    """The user [T] of every target of a split; None with leave-one-out, where each user has one."""
     _, offsets = sequences.targets(split)
-    return np.repeat(np.arange(sequences.user_count), np.diff(offsets)) if sequences.given else None
+    return np.repeat(np.arange(sequences.user_count), np.diff(offsets)) if sequences.many else None
 
 
 def train_epoch(

@@ -21,8 +21,8 @@ from sanrec.data.split import Held, Sequences
 from sanrec.evaluation.metrics import metrics_from_ranks
 from sanrec.evaluation.top_lists import TopLists
 from sanrec.files import atomic, read_json, sha256, write_json
-from sanrec.methods import METHODS
 from sanrec.models.registry import trainable_parameters
+from sanrec.own import own_fingerprint
 from sanrec.searches import settled
 from sanrec.training.checkpoint import Progress, load_weights
 from sanrec.training.loop import stopped
@@ -85,7 +85,7 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
 def prepare_training(config: Config, run: Run, sequences: Sequences, device: torch.device) -> Training:
     """The run's model and data, by the kind of training that its method has."""
     kinds = {"sequences": SequenceTraining, "pairs": PairTraining}
-    return kinds[METHODS[run.model].trains](config, run, sequences, device)
+    return kinds[run.spec.trains](config, run, sequences, device)
 
 
 def finished_metrics(folder: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -167,4 +167,6 @@ def run_fingerprint(config: Config, run: Run) -> str:
     }
     if (watched := config.datasets[run.dataset].watched) != "HR@10":
         parts["watched"] = watched
+    if own := own_fingerprint(config, run):
+        parts["own"] = own
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

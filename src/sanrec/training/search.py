@@ -31,6 +31,7 @@ from sanrec.data.interactions import load_sequences
 from sanrec.data.split import Sequences
 from sanrec.errors import ConfigError, DivergenceError, SanrecError
 from sanrec.files import atomic, sha256, write_text
+from sanrec.own import own_fingerprint
 from sanrec.progress import bar
 from sanrec.searches import with_found
 from sanrec.spaces import Choice, Searched, described, first_values, space
@@ -53,11 +54,12 @@ def tune(config: Config, dataset: str, model: str, inputs: str, given: str = "de
     training raises for its inputs.
     """
     base = artifacts.run(config, dataset, model, inputs, given, config.tuning.seed)
-    searched = space(model, given)
+    searched = space(model, given, base.spec)
     if base.search:
         raise ConfigError(f"variant '{given}' is itself searched for: write the settings that are given alone")
     if not searched:
-        why = f"the variant '{given}' gives them all" if space(model) else "src/sanrec/spaces.py gives no ranges"
+        ranged = space(model, method=base.spec)
+        why = f"the variant '{given}' gives them all" if ranged else "src/sanrec/spaces.py gives no ranges"
         raise ConfigError(f"no setting of '{model}' is left to search for: {why}")
     artifacts.require(artifacts.run_needs(config, base))
     torch.set_num_threads(config.threads.train)
@@ -90,7 +92,7 @@ def alone(out: Path) -> Iterator[None]:
 
 def search_record(config: Config, run: Run) -> dict[str, Any]:
     """What a search depends on, beside its input files and the number of trials."""
-    searched, kept = space(run.model, run.variant), artifacts.recorded_settings(run)
+    searched, kept = space(run.model, run.variant, run.spec), artifacts.recorded_settings(run)
     return {
         "run": [run.dataset, run.model, run.inputs_text, run.variant],
         "metric": config.datasets[run.dataset].watched,
@@ -105,7 +107,8 @@ def search_record(config: Config, run: Run) -> dict[str, Any]:
 def _open(config: Config, base: Run, path: Path) -> Study:
     """The study of this very search in the sqlite file, made where it is not there."""
     needs = {need: sha256(need) for need in artifacts.run_needs(config, base)}
-    text = json.dumps([search_record(config, base), needs], sort_keys=True)
+    own = [found] if (found := own_fingerprint(config, base)) else []
+    text = json.dumps([search_record(config, base), needs, *own], sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     told = config.tuning
@@ -131,7 +134,7 @@ def _try_one(config: Config, base: Run, sequences: Sequences, study: Study, numb
     """One trial from drawing its values to telling the study how it went."""
     told = config.tuning
     study.sampler = optuna.samplers.TPESampler(seed=told.seed * 100_003 + number, n_startup_trials=told.startup)
-    searched = space(base.model, base.variant)
+    searched = space(base.model, base.variant, base.spec)
     asked = first_values(base.settings, searched) if number == 0 else searched
     if number == 0 and not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
         study.enqueue_trial(asked)

@@ -11,10 +11,13 @@ from sanrec.config import Config
 from sanrec.data.split import Held, Sequences, log_popularity
 from sanrec.evaluation.metrics import metrics_from_ranks
 from sanrec.evaluation.ranking import rank_targets
-from sanrec.models.registry import POSITIONS, Recommender
+from sanrec.models.own import item_builder, user_builder
+from sanrec.models.registry import POSITIONS, Recommender, Shape
+from sanrec.own import load_own, own_records
 from sanrec.training.checkpoint import Progress
 from sanrec.training.loading import SourceLoader, load_source
 from sanrec.training.loop import encode_histories, encode_items, fit
+from sanrec.training.pairs import owners
 from sanrec.training.sources import ItemSource
 
 
@@ -35,7 +38,7 @@ class SequenceTraining:
             self.source,
             training_windows(self.sequences),
             log_popularity(self.sequences),
-            lambda: metrics_from_ranks(self.rank("validation")),
+            lambda: metrics_from_ranks(self.rank("validation"), owners(self.sequences, "validation")),
             self.run.settings,
             self.run.seed,
             self.device,
@@ -46,7 +49,7 @@ class SequenceTraining:
         )
 
     def rank(self, split: Held, see: Callable[[torch.Tensor], None] | None = None) -> np.ndarray:
-        """The rank [U] of each user's target; `see` as of `ranking.rank_scored`."""
+        """The rank [T] of every target of the split, users in their order; `see` as of `ranking.rank_scored`."""
         return rank_split(self.model, self.source, self.sequences, self.run, split, self.device, see)
 
 
@@ -56,7 +59,21 @@ def untrained(
     """The run's source of items, and its model with the starting weights that the seed gives."""
     source, shape = load(config, run, sequences, device)
     torch.manual_seed(run.seed)
-    return source, Recommender(run.model, shape, run.settings).to(device)
+    return source, recommender(config, run, shape).to(device)
+
+
+def recommender(config: Config, run: Run, shape: Shape) -> Recommender:
+    """The run's untrained model, with the user's own encoders where it has any. Raises ConfigError for these."""
+    own = own_records(config, run)
+    item = next((key for key in own if key.startswith("methods.")), None)
+    user = next((key for key in own if key.startswith("user_encoders.")), None)
+    return Recommender(
+        run.model,
+        shape,
+        run.settings,
+        item_builder(load_own(own[item].code, item), own[item].options, item) if item else None,
+        user_builder(load_own(own[user].code, user), own[user].options, user) if user else None,
+    )
 
 
 def training_windows(sequences: Sequences) -> np.ndarray:
@@ -74,10 +91,12 @@ def rank_split(
     device: torch.device,
     see: Callable[[torch.Tensor], None] | None = None,
 ) -> np.ndarray:
-    """The rank [U] of each user's held-out item among all items, 0 where the user's history holds it."""
-    histories, targets = sequences.held_out(split, max_length=POSITIONS)
-    seen, offsets = sequences.history(split)
+    """The rank [T] of every target of a split among all items, 0 where the user's history holds it."""
+    users = np.flatnonzero(np.diff(sequences.targets(split)[1])) if sequences.many else None
+    wanted, held = map(torch.from_numpy, sequences.targets(split, users))
+    seen, offsets = map(torch.from_numpy, sequences.history(split, users))
     items = encode_items(model, source, run.settings, device)
+    histories = sequences.inputs(split, users, POSITIONS)
     states = encode_histories(model, items, histories, run.settings, device)
-    as_tensor = torch.from_numpy
-    return rank_targets(states, items, as_tensor(targets), (as_tensor(offsets), as_tensor(seen)), see=see).numpy()
+    targets = (held, wanted) if sequences.many else wanted
+    return rank_targets(states, items, targets, (offsets, seen), see=see).numpy()

@@ -34,8 +34,8 @@ def write_user_tables(
 def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray], interactions: str | Path) -> pa.Table:
     """Columns user (original id), split, rank; users in the data set's order.
 
-    With a given split, whose users may have several targets or none, also target, the item's original id, as it stands
-    in the table of `interactions`.
+    But with leave-one-out users may have several targets or none: then also target, the item's original id, as it
+    stands in the table of `interactions`.
     """
     held = {split: owners(sequences, split) for split in ranks}
     everyone = np.arange(sequences.user_count)
@@ -45,7 +45,7 @@ def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray], interactions
         "split": pa.array(np.repeat(list(ranks), [len(part) for part in users]), pa.string()),
         "rank": np.concatenate(list(ranks.values())).astype(np.int32),
     }
-    if sequences.given:
+    if sequences.many:
         items = pq.read_table(interactions, columns=["item", "split"])
         columns["target"] = pa.concat_arrays(
             [items.filter(pc.equal(items["split"], split))["item"].combine_chunks() for split in ranks]
@@ -56,7 +56,7 @@ def rank_table(sequences: Sequences, ranks: dict[Held, np.ndarray], interactions
 def top_table(sequences: Sequences, top_Uk: np.ndarray, interactions: str | Path) -> pa.Table:
     """Columns user and items, the original ids of the user's best items, best first; users in the data set's order.
 
-    Of a given split only users with a test target have a row. A list is shorter where fewer items may be shown.
+    Where users may have none, those with a test target have a row. A list is shorter where fewer items may be shown.
     """
     of = owners(sequences, "test")
     users = sequences.users if of is None else sequences.users[np.unique(of)]
