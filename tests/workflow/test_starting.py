@@ -141,7 +141,7 @@ def test_a_wheel_brings_the_workflow_along(tmp_path):
     skipped = shutil.ignore_patterns(".git", "results", ".snakemake", "*.egg-info", "__pycache__", "build", ".*_cache")
     shutil.copytree(ROOT, tree, ignore=skipped)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    wheel = [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(tree)]
+    wheel = [*pip, "wheel", "--no-deps", "-w", str(tmp_path), str(tree)]
     built = subprocess.run(wheel, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     venv.create(tmp_path / "venv", with_pip=False, system_site_packages=True)
