@@ -168,6 +168,11 @@ def test_on_a_phone_tables_scroll_in_their_box_and_the_page_does_not(visit, repo
     box.evaluate("box => { box.scrollLeft = 300 }")
     first = page.locator("#runs-table tbody th").first.bounding_box()
     assert 0 <= first["x"] < 60  # what a row is stays in view
+    table = page.locator("div.wide", has=page.locator("#card-1-1-table-1"))
+    table.evaluate("box => { box.scrollLeft = 40 }")
+    beside = table.locator("tbody th").first.bounding_box()
+    heading = table.locator("thead span", has_text="Measured here").bounding_box()
+    assert heading["x"] >= beside["x"] + beside["width"] - 1  # and what stands over several columns
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

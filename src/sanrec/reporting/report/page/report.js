@@ -41,6 +41,8 @@ function sortBy(table, heading, place) {
 
 function makeSortable(table) {
   const headings = [...table.tHead.rows].at(-1).cells;
+  const first = headings[0].offsetWidth; // none yet in what is closed
+  if (first) table.style.setProperty("--first", `${first + 8}px`); // headings over several columns stop beside it
   [...headings].forEach((heading, place) => {
     if (heading.tagName !== "TH") return;
     const button = document.createElement("button");
