@@ -148,7 +148,7 @@ def test_trials_that_run_away_are_counted_and_not_taken(clips, monkeypatch):
 
 
 def test_a_method_with_nothing_to_search_says_so(clips, monkeypatch):
-    monkeypatch.setattr(search, "space", lambda *_: {})
+    monkeypatch.setattr(search, "space", lambda *_, **__: {})
     with pytest.raises(ConfigError, match="no setting of 'mf' is left to search for"):
         tune(clips.config, "clips", "mf", "ID")
 
