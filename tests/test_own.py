@@ -134,7 +134,7 @@ def test_code_that_is_not_there_says_so(code, message):
     [
         ({"methods": {"crossan": CONFIG["methods"]["mine"]}}, "'crossan' is built in"),
         ({"user_encoders": {"gru4rec": {"code": "mine.py:build"}}}, "'gru4rec' is built in"),
-        ({"methods": {"a/b": CONFIG["methods"]["mine"]}}, "a name has letters, digits"),
+        ({"methods": {"a/b": CONFIG["methods"]["mine"]}}, "methods: 'a/b' is no name"),
         ({"methods": {"mine": CONFIG["methods"]["mine"] | {"settings": ["dropuot"]}}}, "did you mean 'dropout'"),
         ({"methods": {"mine": CONFIG["methods"]["mine"] | {"code": "mine.py"}}}, "methods.mine.code"),
         ({"methods": {"mine": {"title": "Mine"}}}, "methods.mine.code"),

@@ -97,6 +97,9 @@ def tiny_bert(folder: Path) -> None:
     transformers.BertTokenizer(vocab=vocabulary).save_pretrained(folder)
 
 
+OWN = ("methods", "user_encoders")
+
+
 class Planted:
     """What unpickling would run."""
 
@@ -148,10 +151,10 @@ def test_planted_pickles_alone_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "a b", "$(touch x)", "a;b", "", ".hidden", "-rf", "a\nb", "ID+T", 7])
-@pytest.mark.parametrize("kind", ["backbones", "corpora", "datasets", "studies", "captioners"])
+@pytest.mark.parametrize("kind", ["backbones", "corpora", "datasets", "studies", "captioners", *OWN])
 def test_names_of_entries_stay_within_their_folder(kind, name):
     with pytest.raises(ConfigError, match=f"{kind}.*is no name"):
-        load_config({kind: {name: {}}})
+        load_config({kind: {name: {"code": "my.py:Mine", "title": "Mine"} if kind in OWN else {}}})
 
 
 HOSTILE = [

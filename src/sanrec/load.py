@@ -25,7 +25,6 @@ from sanrec.errors import ConfigError, unknown
 from sanrec.files import read_yaml
 from sanrec.methods import METHODS, USER_ENCODERS
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 REGISTRIES: dict[str, tuple[type[Frozen], Mapping[str, Frozen]]] = {
     "studies": (Study, STUDIES),
     "corpora": (Corpus, CORPORA),
@@ -52,9 +51,7 @@ def load_config(source: str | Path | Mapping[str, Any] | None = None) -> Config:
             raise ConfigError(f"{where}: '{key}' holds entries by name, not {type(given).__name__}")
         merged: dict[str, Frozen] = dict(builtin)
         for name, entry in given.items():
-            if not isinstance(name, str) or not NAME.fullmatch(name):
-                allowed = "letters, digits, '.', '_' and '-', the first a letter or digit, since it is part of paths"
-                raise ConfigError(f"{where}: {key}: {name!r} is no name: one is made of {allowed}")
+            check_name(name, f"{where}: {key}")
             if not isinstance(entry, Mapping):
                 raise ConfigError(f"{where}: {key}.{name} holds keys and values, not {type(entry).__name__}")
             base = builtin[name].model_dump() if name in builtin else {}
@@ -62,20 +59,28 @@ def load_config(source: str | Path | Mapping[str, Any] | None = None) -> Config:
                 entry = {**entry, "points": {**base.get("points", {}), **entry["points"]}}
             merged[name] = validate(record, {**base, **entry}, f"{where}: {key}.{name}")
         values[key] = merged
+    for key in ("methods", "user_encoders"):
+        for name in values[key] if isinstance(values.get(key), Mapping) else ():
+            check_name(name, f"{where}: {key}")
     config = validate(Config, values, where)
     check_own_names(config, where)
     check_references(config, where)
     return config
 
 
+def check_name(name: Any, where: str) -> None:
+    """Raise ConfigError for a name of an entry that could lead elsewhere as part of a path."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        allowed = "letters, digits, '.', '_' and '-', the first a letter or digit, since it is part of paths"
+        raise ConfigError(f"{where}: {name!r} is no name: one is made of {allowed}")
+
+
 def check_own_names(config: Config, where: str) -> None:
-    """Raise ConfigError for a name of one's own that cannot stand in a path or is built in, or for no setting."""
+    """Raise ConfigError for a name of one's own that is built in, or for what is no setting."""
     for key, builtin in (("methods", METHODS), ("user_encoders", USER_ENCODERS)):
         for name in getattr(config, key):
             if name in builtin:
                 raise ConfigError(f"{where}: {key}.{name}: '{name}' is built in; take another name")
-            if not NAME.fullmatch(name):
-                raise ConfigError(f"{where}: {key}.{name}: a name has letters, digits, '.', '_' and '-' alone")
     for name, record in config.methods.items():
         for setting in (*record.settings, *record.defaults):
             if setting not in Settings.model_fields:

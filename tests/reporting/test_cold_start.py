@@ -106,7 +106,7 @@ def test_the_markdown_is_as_it_should_be(small, tmp_path):
     assert text.startswith(GOLDEN)
     assert "Test split of Demo (8 users)" in text
     assert "popularity over all users: Demo HR@5 0.1250, NDCG@5 0.0625" in text
-    assert "Demo has one user with a target that is unseen: nothing is tested there" in text
+    assert "Demo has one user with a test target in unseen: nothing is tested there" in text
     assert "- A note." in text
     assert "no test target" not in text
     assert "several targets" not in text
@@ -150,7 +150,7 @@ def test_an_empty_group_is_a_dash_and_a_note(small, tmp_path):
     assert cells[["Demo seen 6+ HR@5", "Demo seen 6+ NDCG@5"]].isna().all(axis=None)
     text = (tmp_path / "results/cold.md").read_text(encoding="utf-8")
     assert "| CROSSAN (T+I) | 0 | 8 | – | – | **0.6250" in text
-    assert "Demo has no test target that is seen 6+: a dash there, not zero." in text
+    assert "Demo has no test target in seen 6+: a dash there, not zero." in text
 
 
 def test_validation_and_test_do_not_count_as_seen(small):

@@ -5,8 +5,7 @@ rule table:
     # A table beside the paper's figures, if it is a paper's.
     input:
         needs=lambda w: needs.table_needs(CONFIG, TABLES[w.table]),
-        spec=lambda w: OWN_TABLES.get(w.table)
-        or needs.beside_snakefile(HERE, f"workflow/tables/{w.table}.yaml"),
+        spec=lambda w: OWN_TABLES.get(w.table) or needs.beside_snakefile(HERE, f"workflow/tables/{w.table}.yaml"),
         reference=lambda w: needs.table_reference(HERE, TABLES[w.table]),
     output:
         csv="results/{table}.csv",

@@ -16,7 +16,7 @@ from sanrec.reporting.beyond_accuracy import ALL, measure
 from sanrec.reporting.beyond_specs import BeyondSpec, beyond_table_of, line_labels
 from sanrec.reporting.figure_base import figure_datasets
 from sanrec.reporting.page import add_legend, legend_columns, new_page
-from sanrec.reporting.plots import APART_ROWS, ASIDE, LINES, NARROW, ROW, WIDE
+from sanrec.reporting.plots import APART_ROWS, ASIDE, NARROW, ROW, WIDE, points_with_bars
 from sanrec.reporting.specs import TableSpec
 from sanrec.reporting.table_runs import row_runs
 
@@ -100,7 +100,7 @@ def _curves(axes: Axes, points: pd.DataFrame, labels: Sequence[str], groups: Seq
         aside = (place - (len(labels) - 1) / 2) * ASIDE
         moved = offset_copy(axes.transData, axes.figure, x=aside, units="points")
         xs = [at for at, kept in enumerate(there) if kept]
-        handles[label] = _bars(axes, place, xs, of["mean"][there], None, of["deviation"][there], moved)
+        handles[label] = points_with_bars(axes, place, xs, of["mean"][there], None, of["deviation"][there], moved)
     users = points.groupby("group")["users"].first()
     names = [f"{group.removeprefix('history ')}\n{users.get(group, 0):,}" for group in groups]
     axes.set_xticks(range(len(groups)), names)
@@ -120,31 +120,11 @@ def _scatter(axes: Axes, points: pd.DataFrame, labels: Sequence[str], across: st
     for place, label in enumerate(labels):
         of = points[points["row"] == label].set_index("measure")
         x, y = of.loc[[across]], of.loc[[up]]
-        bars = _bars(axes, place, x["mean"], y["mean"], x["deviation"], y["deviation"], axes.transData)
+        bars = points_with_bars(axes, place, x["mean"], y["mean"], x["deviation"], y["deviation"], axes.transData)
         bars.lines[0].set_linestyle("none")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.margins(0.12)
     _finish(axes)
-
-
-def _bars(axes: Axes, place: int, x: Any, y: Any, x_error: Any, y_error: Any, moved: Any) -> Any:
-    """Points of the system at that place among the lines, with error bars where there are several seeds."""
-    colour, dashes, marker = LINES[place]
-    errors = [None if of is None or of.isna().any() else of.to_numpy() for of in (x_error, y_error)]
-    return axes.errorbar(
-        x,
-        y,
-        xerr=errors[0],
-        yerr=errors[1],
-        color=colour,
-        linestyle=dashes,
-        marker=marker,
-        markersize=4.5,
-        linewidth=1.4,
-        elinewidth=1.0,
-        capsize=3,
-        transform=moved,
-    )
 
 
 def _finish(axes: Axes) -> None:

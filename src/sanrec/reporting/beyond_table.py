@@ -13,6 +13,7 @@ from sanrec.reporting.beyond_accuracy import ALL, Column, Measured, measure
 from sanrec.reporting.comparison import Cells, label_rows, run_tests, summarise
 from sanrec.reporting.found import search_columns, search_notes, set_searches
 from sanrec.reporting.frame import Table
+from sanrec.reporting.group_notes import shared_users, thin_groups
 from sanrec.reporting.specs import TableSpec
 from sanrec.reporting.stand_ins import datasets_of
 
@@ -153,15 +154,5 @@ def _of_groups(table: TableSpec, measured: Mapping[str, Measured]) -> list[str]:
         "History: how many items a user took before the test target, the validation item counted. A group's figures "
         "are means over the users who have a test target in it.",
     ]
-    several = [f"{title} ({its.targets:,} targets)" for title, its in measured.items() if its.targets > its.users]
-    if several:
-        lines.append(
-            f"Users have several targets on {', '.join(several)}: a group's figures are of a user's targets in that "
-            "group alone, so groups of items share users."
-        )
-    for title, its in measured.items():
-        if empty := [group for group, users in its.users_by_group.items() if not users]:
-            lines.append(f"{title} has no test target in {' or '.join(empty)}: a dash there, not zero.")
-        if single := [group for group, users in its.users_by_group.items() if users == 1]:
-            lines.append(f"{title} has one user with a test target in {' or '.join(single)}: nothing is tested there.")
-    return lines
+    by_group = {title: its.users_by_group for title, its in measured.items()}
+    return [*lines, *shared_users(measured), *thin_groups(by_group)]

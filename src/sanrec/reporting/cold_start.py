@@ -17,6 +17,7 @@ from sanrec.reporting import frame as f
 from sanrec.reporting.comparison import Cells, label_rows, run_tests, summarise
 from sanrec.reporting.found import search_columns, search_notes, set_searches
 from sanrec.reporting.frame import Column, Table
+from sanrec.reporting.group_notes import shared_users, thin_groups
 from sanrec.reporting.group_specs import Group, Span
 from sanrec.reporting.results import Ranks, check_agreement, read_aligned_ranks, read_record, read_runs, remake
 from sanrec.reporting.specs import TableSpec
@@ -140,12 +141,7 @@ def _legend(config: Config, table: TableSpec, counted: Mapping[str, Counted]) ->
         "test not counted. Users: those with a target in the group, over whom its figures are means.",
         f"{spread or f'One run, with seed {seeds[0]}.'} Best of a column in bold, second underlined.",
     ]
-    several = [f"{title} ({its.targets:,} targets)" for title, its in counted.items() if its.targets > its.users]
-    if several:
-        lines.append(
-            f"Users have several targets on {', '.join(several)}: a group's figures are of a user's targets in that "
-            "group alone, so groups share users."
-        )
+    lines += shared_users(counted)
     if table.significance:
         lines.append(
             f"* on {', '.join(table.significance.ours)}: better than the best of "
@@ -155,14 +151,10 @@ def _legend(config: Config, table: TableSpec, counted: Mapping[str, Counted]) ->
         )
     lines += search_notes(config, table)
     lines.append(
-        f"The floor, popularity over all users: {floors}. It keeps no ranks, so it has no figures of groups; an item "
+        f"The floor, popularity over all users: {floors}. It has no figures of groups here; an item "
         "never seen stands behind every item that was seen."
     )
-    for title, its in counted.items():
-        if empty := [label for label, users in its.by_group.items() if not users]:
-            lines.append(f"{title} has no test target that is {' or '.join(empty)}: a dash there, not zero.")
-        if single := [label for label, users in its.by_group.items() if users == 1]:
-            lines.append(f"{title} has one user with a target that is {' or '.join(single)}: nothing is tested there.")
+    lines += thin_groups({title: its.by_group for title, its in counted.items()})
     absent: dict[str, list[str]] = {}
     for row in table.rows:
         if row.missing:

@@ -12,7 +12,7 @@ from matplotlib.transforms import offset_copy
 
 from sanrec.reporting.iisan_gates import INTER, visual_weights
 from sanrec.reporting.page import add_legend, legend_columns, new_page
-from sanrec.reporting.plots import LINES
+from sanrec.reporting.plots import points_with_bars
 from sanrec.reporting.versa_specs import IisanGatesSpec
 
 WIDTH, HEIGHT = 7.0, 2.6  # inches: the page, and the axes of a data set
@@ -69,21 +69,9 @@ def _panel(axes: Axes, curves: pd.DataFrame, labels: Sequence[str]) -> dict[str,
         own = curves[curves["curve"] == label]
         if own.empty:
             continue
-        colour, dashes, marker = LINES[place]
         aside = (place - (len(labels) - 2) / 2) * ASIDE
-        handles[label] = axes.errorbar(
-            own["layer"],
-            own["mean"],
-            yerr=None if own["deviation"].isna().any() else own["deviation"],
-            color=colour,
-            linestyle=dashes,
-            marker=marker,
-            markersize=4.5,
-            linewidth=1.4,
-            elinewidth=1.0,
-            capsize=2.5,
-            transform=offset_copy(axes.transData, axes.figure, x=aside, units="points"),
-        )
+        moved = offset_copy(axes.transData, axes.figure, x=aside, units="points")
+        handles[label] = points_with_bars(axes, place, own["layer"], own["mean"], None, own["deviation"], moved)
     axes.set_ylim(0, 1)
     axes.set_xlim(-0.5, curves["layer"].max() + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

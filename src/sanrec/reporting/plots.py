@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import offset_copy
@@ -73,29 +74,28 @@ def _curves(axes: Axes, figure: SweepSpec, points: pd.DataFrame) -> dict[str, An
     handles: dict[str, Any] = {}
     rings = []
     for place, line in enumerate(figure.lines):
-        colour, dashes, marker = LINES[place]
         own = points[points["line"] == line.label]
         aside = (place - (len(figure.lines) - 1) / 2) * ASIDE
         moved = offset_copy(axes.transData, axes.figure, x=aside, units="points")
-        bars = None if own["deviation"].isna().any() else own["deviation"]
-        handles[line.label] = axes.errorbar(
-            own["value"],
-            own["mean"],
-            yerr=bars,
-            color=colour,
-            linestyle=dashes,
-            marker=marker,
-            markersize=4.5,
-            linewidth=1.4,
-            elinewidth=1.0,
-            capsize=3,
-            transform=moved,
-        )
+        handles[line.label] = points_with_bars(axes, place, own["value"], own["mean"], None, own["deviation"], moved)
         if figure.best:
             best = own[own["best"]]
             style = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "markeredgecolor": "black"}
             rings += axes.plot(best["value"], best["mean"], linestyle="none", transform=moved, zorder=3, **style)
     return handles | ({BEST: rings[0]} if rings else {})
+
+
+def points_with_bars(
+    axes: Axes, place: int, x: Any, y: Any, x_error: Any, y_error: Any, moved: Any
+) -> ErrorbarContainer:
+    """Points in the style of the line at that place, joined, with error bars where every one has a deviation.
+
+    `x_error` and `y_error` are Series or None, `moved` the transform that they are drawn with.
+    """
+    colour, dashes, marker = LINES[place]
+    x_bars, y_bars = (None if of is None or of.isna().any() else of.to_numpy() for of in (x_error, y_error))
+    look = {"color": colour, "linestyle": dashes, "marker": marker, "markersize": 4.5, "linewidth": 1.4}
+    return axes.errorbar(x, y, xerr=x_bars, yerr=y_bars, elinewidth=1.0, capsize=3, transform=moved, **look)
 
 
 def _frame(axes: Axes, panel: Panel, points: pd.DataFrame, length: float) -> None:
