@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sanrec.backbones.damage import read_validity
 from sanrec.backbones.shards import WHOLE, Shard
 from sanrec.backbones.side_by_side import SideBySide
 from sanrec.backbones.sources import Integers, MissingMedia, Reading, Sources, read_ahead
@@ -144,7 +145,7 @@ def recall_missing(
 ) -> None:
     """Find out again why items that an earlier job finished are missing: the report lists all of them."""
     open_rows = set(todo)
-    rows = [int(r) for r in np.flatnonzero(group["valid"][:] == MISSING) if int(r) not in open_rows]
+    rows = [int(r) for r in np.flatnonzero(read_validity(group) == MISSING) if int(r) not in open_rows]
     for row, found in read_ahead(sources, rows, reading, 2 * reading.workers):
         known = found if isinstance(found, MediaError) else MediaError(sources.values[row], "did not decode before")
         missing.add(row, known)
