@@ -13,10 +13,12 @@ import transformers
 from sanrec.backbones import extract as step
 from sanrec.backbones import filling
 from sanrec.backbones.checkpoints import load_backbone, load_tokenizer, open_checkpoint
+from sanrec.backbones.inputs import build_input_store
 from sanrec.backbones.report import write_media_report
 from sanrec.backbones.store import MISSING, USED, open_hidden, verify
 from sanrec.errors import ConfigError, DataError, StoreError
 from sanrec.load import load_config
+from sanrec.media import MediaError, apart
 from sanrec.media.audio import read_waveform
 from sanrec.media.image import read_image
 from sanrec.media.video import read_frames
@@ -262,3 +264,30 @@ def test_a_missing_tokenizer_is_refused(checkpoints, tmp_path):
     (tmp_path / "text.json").write_text('{"folder": "text"}')
     with pytest.raises(DataError, match="no tokenizer"):
         load_tokenizer(open_checkpoint(tmp_path / "text.json"))
+
+
+@pytest.mark.parametrize("build", [step.extract, build_input_store])
+def test_an_item_that_a_passing_fault_made_missing_is_read_again_by_the_next_job(world, tmp_path, monkeypatch, build):
+    whole, out, lost = tmp_path / "whole.json", tmp_path / "x.json", world.rows[1]["cover"]
+    build(*world.arguments("image", whole))
+    real, write = apart.outcome, filling.write_unit
+
+    def busy(future, file, seconds):
+        return MediaError(file, "too slow", True) if file == lost else real(future, file, seconds)
+
+    def dying(group, rows, *rest):
+        if rows.start == 4:
+            raise KeyboardInterrupt
+        write(group, rows, *rest)
+
+    monkeypatch.setattr(apart, "outcome", busy)
+    monkeypatch.setattr(filling, "write_unit", dying)
+    with pytest.raises(KeyboardInterrupt):
+        build(*world.arguments("image", out))
+    monkeypatch.undo()
+    build(*world.arguments("image", out))
+    assert (tmp_path / "x.missing.csv").read_bytes() == (tmp_path / "whole.missing.csv").read_bytes()
+    chunks = {path.relative_to(tmp_path / "whole.zarr") for path in (tmp_path / "whole.zarr").rglob("c/**/*")}
+    for chunk in chunks:
+        if (tmp_path / "whole.zarr" / chunk).is_file():
+            assert (tmp_path / "x.zarr" / chunk).read_bytes() == (tmp_path / "whole.zarr" / chunk).read_bytes()

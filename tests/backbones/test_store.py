@@ -93,9 +93,7 @@ def test_a_damaged_chunk_is_found_named_and_redone_alone(tmp_path):
     content = bytearray(chunk.read_bytes())
     content[3] ^= 1
     chunk.write_bytes(content)
-    with pytest.raises(
-        StoreError, match=r"1 files are damaged or missing: hidden/c/1/2/0\. Remove .*x.json, then"
-    ):
+    with pytest.raises(StoreError, match=r"1 files are damaged or missing: hidden/c/1/2/0\. Remove .*x.json, then"):
         verify(manifest)
     manifest.unlink()
     group, _ = open_for_writing(manifest, IDENTITY, ITEMS, hidden_plan(LAYERS, WIDTH, ROWS), ROWS)

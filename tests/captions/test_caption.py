@@ -14,6 +14,7 @@ from sanrec.captions.llava import Llava
 from sanrec.captions.prompts import load_prompt
 from sanrec.errors import ConfigError, DataError, StoreError
 from sanrec.files import read_json
+from sanrec.media import MediaError, apart
 
 ODD = {"i2": "missing", "i4": "failed", "i5": "failed"}
 
@@ -152,6 +153,25 @@ def test_a_failing_batch_is_done_item_by_item_and_tried_again_by_the_next_job(wo
     assert "OutOfMemoryError: CUDA out of memory" in json.loads(lines[-1])["rows"][1]["reason"]
     broken["on"] = False
     world.caption(tmp_path / "cover.parquet")
+    assert (tmp_path / "cover.parquet").read_bytes() == whole["cover"].read_bytes()
+
+
+def test_a_file_that_a_passing_fault_kept_from_being_read_is_read_again_by_the_next_job(
+    world, whole, tmp_path, monkeypatch, spied
+):
+    real, lost = apart.outcome, world.rows[1]["cover"]
+
+    def busy(future, file, seconds):
+        return MediaError(file, "its decoder crashed (SIGKILL)", True) if file == lost else real(future, file, seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apart, "outcome", busy)
+        spied(2)
+        with pytest.raises(KeyboardInterrupt):
+            world.caption(tmp_path / "cover.parquet")
+    calls = spied()
+    world.caption(tmp_path / "cover.parquet")
+    assert calls == [0, 8, 12]
     assert (tmp_path / "cover.parquet").read_bytes() == whole["cover"].read_bytes()
 
 

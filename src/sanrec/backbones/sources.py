@@ -139,7 +139,7 @@ def read_ahead(
     """Each row with what was read of it, or with the MediaError that says what is wrong with its medium, in order.
 
     Up to `ahead` rows are read while the caller is busy: texts in threads, media in processes of their own, to which
-    the reading function is pickled, and from which what it gives.
+    the reading function is pickled, and from which what it gives. What may be a passing fault is tried twice.
     """
     text = CHANNELS[sources.channel] == "text"
     queue: deque[tuple[int, Future[Any], Callable[[], Any]]] = deque()
@@ -175,8 +175,16 @@ def _apart(sources: Sources, row: int, reading: Reading) -> Begun:
         absent: Future[Any] = Future()
         absent.set_result(sources.absent())
         return absent, absent.result
-    future = apart.begin(reading.read, file, reading.workers, reading.seconds)
-    return future, partial(apart.outcome, future, file, reading.seconds)
+    begin = partial(apart.begin, reading.read, file, reading.workers, reading.seconds)
+    future = begin()
+
+    def outcome() -> Any:
+        found = apart.outcome(future, file, reading.seconds)
+        if isinstance(found, MediaError) and found.passing:  # once more, when the machine may be less busy
+            return apart.outcome(begin(), file, reading.seconds)
+        return found
+
+    return future, outcome
 
 
 def _try_read(sources: Sources, row: int, read: Callable[[str], Any]) -> Any:

@@ -42,7 +42,7 @@ SCHEMA = pa.schema([
 PRESENT, MISSING, EMPTY, FAILED = STATES = ("present", "missing", "empty", "failed")
 """There is a caption; the item has no cover or video; the model said nothing; the file or the model failed."""
 IDENTITY = b"sanrec.identity"  # where the table's metadata say what made it
-AGAIN = "again"  # marks what a job that goes on tries once more: next time there may be memory enough
+AGAIN = "again"  # marks what a job that goes on tries once more: next time there may be memory or time enough
 LONGEST_REASON = 300  # characters
 Row = dict[str, Any]
 
@@ -189,7 +189,7 @@ def answer(llava: Describing, pictures: Sequence[Any], seed: int) -> list[Row]:
 
 
 def _unread(error: MediaError) -> Row:
-    return _row(None, FAILED if error.file else MISSING, error.reason)
+    return _row(None, FAILED if error.file else MISSING, error.reason, again=error.passing)
 
 
 def _row(caption: str | None, state: str, reason: str | None, tokens: int = 0, again: bool = False) -> Row:
