@@ -10,12 +10,13 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sanrec.backbones import checkpoints, filling, readers, writing
 from sanrec.backbones import extract as step
-from sanrec.backbones import filling, readers, writing
 from sanrec.backbones.shards import Shard, parse_shard, shards
 from sanrec.backbones.store import open_hidden, read_manifest, verify
 from sanrec.errors import ConfigError, StoreError
 from sanrec.media import apart
+from sanrec.media.download import write_checkpoint_manifest
 
 KINDS = ["text", "image"]
 
@@ -62,6 +63,29 @@ def test_any_number_of_jobs_makes_the_same_bytes_and_writes_each_unit_once(world
     one, other = read_manifest(alone), read_manifest(together)
     assert other | {"missing_report": one["missing_report"], "store": one["store"]} == one
     assert (tmp_path / "together.missing.csv").read_bytes() == (tmp_path / "alone.missing.csv").read_bytes()
+
+
+def test_a_job_with_nothing_to_do_loads_no_model(world, tmp_path, monkeypatch):
+    out, loaded, load = tmp_path / "x.json", [], checkpoints.load_backbone
+    monkeypatch.setattr(checkpoints, "load_backbone", lambda *a: (loaded.append(1), load(*a))[1])
+    jobs = [{"begin_only": True}, *({"shard": shard} for shard in shards(5)), {}]
+    counts = []
+    for job in jobs:
+        step.extract(*world.arguments("text", out), device="cpu", threads=2, **job)
+        counts.append(len(loaded))
+    assert counts == [0, 1, 2, 3, 3, 3, 3]  # of three units
+    out.unlink()
+    step.extract(*world.arguments("text", out), device="cpu")
+    assert len(loaded) == 3
+
+
+def test_a_checkpoint_whose_manifest_has_its_digests_is_not_read_for_them(world, tmp_path, monkeypatch):
+    arguments = list(world.arguments("text", tmp_path / "x.json"))
+    write_checkpoint_manifest(tmp_path / "text.json", arguments[5].with_suffix(""), {})
+    step.extract(*arguments, device="cpu")
+    arguments[5] = tmp_path / "text.json"
+    monkeypatch.setattr(checkpoints, "sha256", lambda path: pytest.fail("it was read when its manifest was made"))
+    step.extract(*arguments, device="cpu")  # the very digests that were computed, so the store is the one asked for
 
 
 def test_a_killed_job_of_several_does_its_finished_units_not_again(world, tmp_path, monkeypatch):

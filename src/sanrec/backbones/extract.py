@@ -17,7 +17,7 @@ from sanrec import artifacts
 from sanrec.backbones.features import extract_features
 from sanrec.backbones.filling import HalfPrecisionError, fill
 from sanrec.backbones.shards import WHOLE, Shard
-from sanrec.backbones.side_by_side import passes_for
+from sanrec.backbones.side_by_side import at_first_use, passes_for
 from sanrec.backbones.sources import Integers, MissingMedia, Reading, Sources, channel_sources
 from sanrec.backbones.store import read_manifest
 from sanrec.backbones.writing import create, finish, hidden_plan, open_begun, open_for_writing, unfinished
@@ -110,7 +110,7 @@ def extract(
     corpus, made by the same settings, gets the others added.
 
     Where several jobs share a corpus, one begins the store (`begin_only`), each fills its `shard`, and one without a
-    shard finishes it; the first two give no manifest back.
+    shard finishes it; the first two give no manifest back. The model is loaded when there is something for it to do.
 
     Ready-made features (source `features`) are taken from their file.
 
@@ -165,11 +165,12 @@ def extract(
     missing = missing_media(config, corpus, sources, manifest_out)
     reading = Reading(inputs.read, threads, config.find("corpus", corpus).seconds_per_item)
     with torch_threads(threads):
-        model = load_backbone(checkpoint_manifest, place, record.dtype, record.device_map)
+        model = at_first_use(lambda: load_backbone(checkpoint_manifest, place, record.dtype, record.device_map))
 
         def values(rows: list[int], batch: Integers) -> dict[str, np.ndarray]:
+            loaded = model()  # before tensors are made: while it loads, other types may be the default
             model_input = to_model_input(record.modality, inputs.settings, batch, place)
-            return forward(model, model_input, record.pooling, [sources.items[row] for row in rows], layers)
+            return forward(loaded, model_input, record.pooling, [sources.items[row] for row in rows], layers)
 
         by_length, passes = record.modality == "text", passes_for(place.type, threads)
         try:
