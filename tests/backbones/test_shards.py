@@ -1,5 +1,6 @@
 """Several jobs that share one store, and a store that grows with its corpus."""
 
+import copy
 import random
 from pathlib import Path
 
@@ -117,6 +118,22 @@ def test_a_part_of_a_store_that_is_not_begun_or_another_is_an_error(world, tmp_p
     other = world.config.model_copy(update={"backbones": {**world.config.backbones, "text": record}})
     with pytest.raises(StoreError, match="pooling: the store has 'first', asked is 'mean'"):
         step.extract(*world.arguments("text", out, other), device="cpu", shard=Shard(1, 2))
+
+
+def test_several_jobs_replace_a_finished_store_of_other_settings(world, tmp_path):
+    """Snakemake has taken no manifest away when the first of them begins."""
+    out, alone = tmp_path / "x.json", tmp_path / "alone.json"
+    shared(world, "text", out, 3)
+    record = world.config.backbones["text"].model_copy(update={"pooling": "mean"})
+    world = copy.copy(world)
+    plain, other = (
+        world.arguments,
+        world.config.model_copy(update={"backbones": {**world.config.backbones, "text": record}}),
+    )
+    world.arguments = lambda kind, out: plain(kind, out, other)
+    shared(world, "text", out, 3)
+    step.extract(*world.arguments("text", alone), device="cpu")
+    assert files_of(out) == files_of(alone)
 
 
 @pytest.fixture

@@ -110,8 +110,9 @@ def extract(
     Paths, threads and device are those of the workflow and of `config` unless given. A store of the first items of the
     corpus, made by the same settings, gets the others added.
 
-    Where several jobs share a corpus, one begins the store (`begin_only`), each fills its `shard`, and one without a
-    shard finishes it; the first two give no manifest back. The model is loaded when there is something for it to do.
+    Where several jobs share a corpus, one begins the store (`begin_only`; a finished one that was made by other
+    settings gives way), each fills its `shard`, and one without a shard finishes it; the first two give no manifest
+    back. The model is loaded when there is something for it to do.
 
     Ready-made features (source `features`) are taken from their file.
 
@@ -148,6 +149,8 @@ def extract(
     )
     check_shape(recorded_config(checkpoint), record, backbone)  # before a store is touched
     check_quantization(checkpoint.quantization, record, backbone)
+    if begin_only:  # the store of before is to give way: Snakemake removes its manifest only for the last of these jobs
+        Path(manifest_out).unlink(missing_ok=True)
     if shard != WHOLE:
         group, resumed = open_begun(manifest_out, made_by), True
     else:
