@@ -39,7 +39,11 @@ class Sources:
 
     def first(self, count: int) -> "Sources":
         """Those of the first items alone."""
-        return Sources(self.channel, self.items[:count], self.values[:count])
+        return self.some(range(count))
+
+    def some(self, rows: range) -> "Sources":
+        """Those of neighbours alone."""
+        return Sources(self.channel, self.items[rows.start : rows.stop], self.values[rows.start : rows.stop])
 
     def absent(self) -> MediaError:
         """What is wrong with an item that has no source."""
