@@ -13,10 +13,13 @@ import transformers
 from sanrec.backbones import extract as step
 from sanrec.backbones import filling
 from sanrec.backbones.checkpoints import load_backbone, load_tokenizer, open_checkpoint
+from sanrec.backbones.inputs import build_input_store, expected_input_settings
 from sanrec.backbones.report import write_media_report
+from sanrec.backbones.shards import Shard
 from sanrec.backbones.store import MISSING, USED, open_hidden, verify
 from sanrec.errors import ConfigError, DataError, StoreError
 from sanrec.load import load_config
+from sanrec.media import MediaError, apart
 from sanrec.media.audio import read_waveform
 from sanrec.media.image import read_image
 from sanrec.media.video import read_frames
@@ -216,6 +219,27 @@ def test_values_beyond_half_precision_make_the_whole_store_float32(world, checkp
     states = open_hidden(tmp_path / "x.json")
     assert np.abs(states.read_layers([0])).max() > 65504
     assert np.flatnonzero(states.read_valid() == MISSING).tolist() == [2, 4]
+    shared_by_jobs(arguments, tmp_path)
+
+
+def shared_by_jobs(arguments, tmp_path):
+    """The same, where no job can decide it: the message says what to set, and that is enough."""
+    arguments[6] = tmp_path / "shared.json"
+    step.extract(*arguments, device="cpu", begin_only=True)
+    with pytest.raises(DataError, match=r"Set backbones\.image\.store_dtype to float32"):
+        step.extract(*arguments, device="cpu", shard=Shard(1, 2))
+    record = arguments[0].backbones["image"].model_copy(update={"store_dtype": "float32"})
+    arguments[0] = arguments[0].model_copy(update={"backbones": {**arguments[0].backbones, "image": record}})
+    step.extract(*arguments, device="cpu", begin_only=True)
+    for shard in (Shard(1, 2), Shard(2, 2)):
+        step.extract(*arguments, device="cpu", shard=shard)
+    assert step.extract(*arguments, device="cpu")["arrays"]["hidden"]["dtype"] == "float32"
+    alone, shared = (open_hidden(tmp_path / f"{name}.json") for name in ("x", "shared"))
+    assert np.array_equal(alone.read_layers([0, 1, 2]), shared.read_layers([0, 1, 2]))
+    assert np.array_equal(alone.read_final(), shared.read_final())
+    asked = step.expected_settings(arguments[0], "tiny", "cover", "image")
+    assert asked["store_dtype"] == "float32"
+    assert "store_dtype" not in expected_input_settings(arguments[0], "tiny", "cover", "image")
 
 
 def test_no_pooler_no_head_no_decoder(checkpoints):
@@ -262,3 +286,30 @@ def test_a_missing_tokenizer_is_refused(checkpoints, tmp_path):
     (tmp_path / "text.json").write_text('{"folder": "text"}')
     with pytest.raises(DataError, match="no tokenizer"):
         load_tokenizer(open_checkpoint(tmp_path / "text.json"))
+
+
+@pytest.mark.parametrize("build", [step.extract, build_input_store])
+def test_an_item_that_a_passing_fault_made_missing_is_read_again_by_the_next_job(world, tmp_path, monkeypatch, build):
+    whole, out, lost = tmp_path / "whole.json", tmp_path / "x.json", world.rows[1]["cover"]
+    build(*world.arguments("image", whole))
+    real, write = apart.outcome, filling.write_unit
+
+    def busy(future, file, seconds):
+        return MediaError(file, "too slow", True) if file == lost else real(future, file, seconds)
+
+    def dying(group, rows, *rest):
+        if rows.start == 4:
+            raise KeyboardInterrupt
+        write(group, rows, *rest)
+
+    monkeypatch.setattr(apart, "outcome", busy)
+    monkeypatch.setattr(filling, "write_unit", dying)
+    with pytest.raises(KeyboardInterrupt):
+        build(*world.arguments("image", out))
+    monkeypatch.undo()
+    build(*world.arguments("image", out))
+    assert (tmp_path / "x.missing.csv").read_bytes() == (tmp_path / "whole.missing.csv").read_bytes()
+    chunks = {path.relative_to(tmp_path / "whole.zarr") for path in (tmp_path / "whole.zarr").rglob("c/**/*")}
+    for chunk in chunks:
+        if (tmp_path / "whole.zarr" / chunk).is_file():
+            assert (tmp_path / "x.zarr" / chunk).read_bytes() == (tmp_path / "whole.zarr" / chunk).read_bytes()

@@ -1,5 +1,6 @@
 """Several jobs that share one store, and a store that grows with its corpus."""
 
+import copy
 import random
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sanrec.backbones import checkpoints, filling, readers, writing
 from sanrec.backbones import extract as step
-from sanrec.backbones import filling, readers, writing
 from sanrec.backbones.shards import Shard, parse_shard, shards
 from sanrec.backbones.store import open_hidden, read_manifest, verify
 from sanrec.errors import ConfigError, StoreError
 from sanrec.media import apart
+from sanrec.media.download import write_checkpoint_manifest
 
 KINDS = ["text", "image"]
 
@@ -64,6 +66,29 @@ def test_any_number_of_jobs_makes_the_same_bytes_and_writes_each_unit_once(world
     assert (tmp_path / "together.missing.csv").read_bytes() == (tmp_path / "alone.missing.csv").read_bytes()
 
 
+def test_a_job_with_nothing_to_do_loads_no_model(world, tmp_path, monkeypatch):
+    out, loaded, load = tmp_path / "x.json", [], checkpoints.load_backbone
+    monkeypatch.setattr(checkpoints, "load_backbone", lambda *a: (loaded.append(1), load(*a))[1])
+    jobs = [{"begin_only": True}, *({"shard": shard} for shard in shards(5)), {}]
+    counts = []
+    for job in jobs:
+        step.extract(*world.arguments("text", out), device="cpu", threads=2, **job)
+        counts.append(len(loaded))
+    assert counts == [0, 1, 2, 3, 3, 3, 3]  # of three units
+    out.unlink()
+    step.extract(*world.arguments("text", out), device="cpu")
+    assert len(loaded) == 3
+
+
+def test_a_checkpoint_whose_manifest_has_its_digests_is_not_read_for_them(world, tmp_path, monkeypatch):
+    arguments = list(world.arguments("text", tmp_path / "x.json"))
+    write_checkpoint_manifest(tmp_path / "text.json", arguments[5].with_suffix(""), {})
+    step.extract(*arguments, device="cpu")
+    arguments[5] = tmp_path / "text.json"
+    monkeypatch.setattr(checkpoints, "sha256", lambda path: pytest.fail("it was read when its manifest was made"))
+    step.extract(*arguments, device="cpu")  # the very digests that were computed, so the store is the one asked for
+
+
 def test_a_killed_job_of_several_does_its_finished_units_not_again(world, tmp_path, monkeypatch):
     out = tmp_path / "x.json"
     step.extract(*world.arguments("image", out), device="cpu", begin_only=True)
@@ -93,6 +118,22 @@ def test_a_part_of_a_store_that_is_not_begun_or_another_is_an_error(world, tmp_p
     other = world.config.model_copy(update={"backbones": {**world.config.backbones, "text": record}})
     with pytest.raises(StoreError, match="pooling: the store has 'first', asked is 'mean'"):
         step.extract(*world.arguments("text", out, other), device="cpu", shard=Shard(1, 2))
+
+
+def test_several_jobs_replace_a_finished_store_of_other_settings(world, tmp_path):
+    """Snakemake has taken no manifest away when the first of them begins."""
+    out, alone = tmp_path / "x.json", tmp_path / "alone.json"
+    shared(world, "text", out, 3)
+    record = world.config.backbones["text"].model_copy(update={"pooling": "mean"})
+    world = copy.copy(world)
+    plain, other = (
+        world.arguments,
+        world.config.model_copy(update={"backbones": {**world.config.backbones, "text": record}}),
+    )
+    world.arguments = lambda kind, out: plain(kind, out, other)
+    shared(world, "text", out, 3)
+    step.extract(*world.arguments("text", alone), device="cpu")
+    assert files_of(out) == files_of(alone)
 
 
 @pytest.fixture

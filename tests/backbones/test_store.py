@@ -93,15 +93,57 @@ def test_a_damaged_chunk_is_found_named_and_redone_alone(tmp_path):
     content = bytearray(chunk.read_bytes())
     content[3] ^= 1
     chunk.write_bytes(content)
-    with pytest.raises(StoreError, match=r"1 files are damaged or missing: hidden/c/1/2/0\. Remove .*valid/c/1,"):
+    with pytest.raises(StoreError, match=r"1 files are damaged or missing: hidden/c/1/2/0\. Remove .*x.json, then"):
         verify(manifest)
     manifest.unlink()
-    (tmp_path / "x.zarr" / "valid" / "c" / "1").unlink()
     group, _ = open_for_writing(manifest, IDENTITY, ITEMS, hidden_plan(LAYERS, WIDTH, ROWS), ROWS)
     assert unfinished(group) == [range(4, 8)]
     make(manifest)
     verify(manifest)
     assert np.array_equal(open_hidden(manifest).read_layers([2])[:, 0], arrays["hidden"][:, 2])
+
+
+def test_without_its_checksums_a_damaged_store_is_to_be_removed_whole(tmp_path):
+    manifest, chunk = tmp_path / "x.json", tmp_path / "x.zarr/hidden/c/1/2/0"
+    make(manifest)
+    (tmp_path / ".x.sha256.json").unlink()
+    chunk.write_bytes(bytes(len(chunk.read_bytes())))
+    with pytest.raises(StoreError, match=r"Remove \S*x.json and \S*x.zarr, then: snakemake"):
+        verify(manifest)
+
+
+@pytest.mark.parametrize("chunk", ["hidden/c/1/2/0", "final/c/2/0", "valid/c/0", "valid/c/2"])
+@pytest.mark.parametrize("left", [0, 3])
+def test_a_chunk_cut_short_before_the_store_was_finished_is_done_anew_and_not_sealed(tmp_path, chunk, left):
+    arrays, valid = make(tmp_path / "x.json")
+    whole = {path: path.read_bytes() for path in (tmp_path / "x.zarr").rglob("c/**/*") if path.is_file()}
+    for name in ("x.json", ".x.sha256.json"):  # as it was before it was finished
+        (tmp_path / name).unlink(missing_ok=True)
+    file = tmp_path / "x.zarr" / chunk
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(StoreError, match="items are not done yet"):
+        finish(tmp_path / "x.json", "hidden")
+    group, _ = open_for_writing(tmp_path / "x.json", IDENTITY, ITEMS, hidden_plan(LAYERS, WIDTH, ROWS), ROWS)
+    unit = int(chunk.split("/")[2])
+    assert unfinished(group) == [range(4 * unit, min(4 * unit + 4, ITEMS))]
+    make(tmp_path / "x.json")
+    assert {path: path.read_bytes() for path in whole} == whole
+
+
+@pytest.mark.parametrize("left", [0, 12, 100])
+def test_a_compressed_chunk_cut_short_is_done_anew(tmp_path, left):
+    plan = inputs_plan({"tokens": ("int32", (50,))}, ROWS)
+    values = {"tokens": np.random.default_rng(0).integers(0, 9, (ITEMS, 50)).astype(np.int32)}
+    for _ in range(2):
+        group, _ = open_for_writing(tmp_path / "x.json", IDENTITY, ITEMS, plan, ROWS)
+        todo = unfinished(group)
+        for rows in todo:
+            part = values["tokens"][rows.start : rows.stop]
+            write_unit(group, rows, {"tokens": part}, np.full(len(rows), USED, np.uint8))
+        assert unfinished(group) == []
+        chunk = tmp_path / "x.zarr/tokens/c/1/0"
+        chunk.write_bytes(chunk.read_bytes()[:left])
+    assert todo == [range(4, 8)]
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut"])

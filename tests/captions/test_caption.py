@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from sanrec.captions.llava import Llava
 from sanrec.captions.prompts import load_prompt
 from sanrec.errors import ConfigError, DataError, StoreError
 from sanrec.files import read_json
+from sanrec.media import MediaError, apart
 
 ODD = {"i2": "missing", "i4": "failed", "i5": "failed"}
 
@@ -80,17 +82,16 @@ def test_a_killed_job_goes_on_and_ends_in_the_same_bytes_without_doing_a_batch_t
     with pytest.raises(KeyboardInterrupt):
         world.caption(out)
     assert not out.exists()
-    done = [json.loads(line)["first"] for line in (tmp_path / "cover.partial.jsonl").read_text().splitlines()[1:]]
+    done = [json.loads(line)["first"] for line in (tmp_path / "cover.batches.jsonl").read_text().splitlines()[1:]]
     assert done == [0, 4, 8, 12][:fatal]
     seeds = spied()
     world.caption(out)
     assert seeds == [0, 4, 8, 12][fatal:]
     assert out.read_bytes() == whole["cover"].read_bytes()
-    assert not (tmp_path / "cover.partial.jsonl").exists()
 
 
 def test_a_line_that_was_cut_short_is_done_again(world, whole, tmp_path, spied):
-    out, partial = tmp_path / "cover.parquet", tmp_path / "cover.partial.jsonl"
+    out, partial = tmp_path / "cover.parquet", tmp_path / "cover.batches.jsonl"
     spied(3)
     with pytest.raises(KeyboardInterrupt):
         world.caption(out)
@@ -146,12 +147,31 @@ def test_a_failing_batch_is_done_item_by_item_and_tried_again_by_the_next_job(wo
     monkeypatch.setattr(Llava, "describe", describe)
     with pytest.raises(KeyboardInterrupt):
         world.caption(tmp_path / "cover.parquet")
-    lines = (tmp_path / "cover.partial.jsonl").read_text().splitlines()
+    lines = (tmp_path / "cover.batches.jsonl").read_text().splitlines()
     states = [row["state"] for row in json.loads(lines[-1])["rows"]]
     assert states == ["present", "failed", "present", "present"]
     assert "OutOfMemoryError: CUDA out of memory" in json.loads(lines[-1])["rows"][1]["reason"]
     broken["on"] = False
     world.caption(tmp_path / "cover.parquet")
+    assert (tmp_path / "cover.parquet").read_bytes() == whole["cover"].read_bytes()
+
+
+def test_a_file_that_a_passing_fault_kept_from_being_read_is_read_again_by_the_next_job(
+    world, whole, tmp_path, monkeypatch, spied
+):
+    real, lost = apart.outcome, world.rows[1]["cover"]
+
+    def busy(future, file, seconds):
+        return MediaError(file, "its decoder crashed (SIGKILL)", True) if file == lost else real(future, file, seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(apart, "outcome", busy)
+        spied(2)
+        with pytest.raises(KeyboardInterrupt):
+            world.caption(tmp_path / "cover.parquet")
+    calls = spied()
+    world.caption(tmp_path / "cover.parquet")
+    assert calls == [0, 8, 12]
     assert (tmp_path / "cover.parquet").read_bytes() == whole["cover"].read_bytes()
 
 
@@ -211,6 +231,67 @@ def test_several_jobs_write_the_same_captions_and_describe_each_batch_once(world
     module.caption_corpus(*arguments)
     assert len(calls) == 4
     assert out.read_bytes() == whole["cover"].read_bytes()
+
+
+@pytest.fixture
+def captioned(world, tmp_path):
+    """Makes a table of the first so many items, alone or by several jobs, as the workflow would."""
+
+    def make(out, items: int, count: int = 1, **changes):
+        table = tmp_path / f"{items}.parquet"
+        pd.read_parquet(world.items).iloc[:items].to_parquet(table)
+        arguments = (world.configured(**changes), "tiny", "cover", table, world.checkpoint, out, "cpu")
+        for shard in shards(count):  # Snakemake removes what a job is to make, and nothing else
+            share = out.parent / "shards" / "cover" / f"{shard}.jsonl"
+            share.unlink(missing_ok=True)
+            assert module.caption_corpus(*arguments, shard=shard) == share
+            assert share.is_file()
+        out.unlink(missing_ok=True)
+        module.caption_corpus(*arguments)
+        return out.read_bytes()
+
+    return make
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_items_that_are_added_are_described_and_no_batch_that_stayed_as_it_was(
+    world, whole, captioned, tmp_path, spied, count
+):
+    out = tmp_path / "cover.parquet"
+    captioned(out, 10, count)
+    calls = spied()
+    assert captioned(out, 13, count) == whole["cover"].read_bytes()
+    assert sorted(calls) == [8, 12]  # the batch that got more items, and the new one
+    calls = spied()
+    assert captioned(out, 13, count) == whole["cover"].read_bytes()
+    assert calls == []
+
+
+def test_more_jobs_after_the_captions_are_made_describe_nothing_again(captioned, tmp_path, spied):
+    out = tmp_path / "cover.parquet"
+    alone = captioned(out, 13)
+    calls = spied()
+    assert captioned(out, 13, 3) == alone
+    assert captioned(out, 13, 8) == alone
+    assert calls == []
+
+
+def test_several_jobs_replace_captions_of_other_settings(captioned, tmp_path):
+    out = tmp_path / "cover.parquet"
+    captioned(out, 13, 3)
+    assert captioned(out, 13, 3, max_new_tokens=5) == captioned(tmp_path / "alone.parquet", 13, max_new_tokens=5)
+
+
+def test_a_mended_file_has_its_batch_described_anew(world, captioned, tmp_path, spied):
+    out, file = tmp_path / "cover.parquet", Path(world.rows[6]["cover"])
+    captioned(out, 13)
+    before, calls = file.read_bytes(), spied()
+    try:
+        file.write_bytes(Path(world.rows[7]["cover"]).read_bytes())
+        captioned(out, 13)
+    finally:
+        file.write_bytes(before)
+    assert calls == [4]
 
 
 def test_a_killed_job_of_several_goes_on(world, whole, tmp_path, spied):

@@ -97,3 +97,29 @@ def alive(process: int) -> bool:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE  # ended, though nobody looked at it yet
     except psutil.NoSuchProcess:
         return False
+
+
+def at_first(path, what: str) -> str:
+    """Code that does something the first time that it is run, and nothing the next."""
+    return f"import os, pathlib; p = pathlib.Path({str(path)!r}); first = not p.exists(); p.touch()\nif first: {what}"
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("os.kill(os.getpid(), 9)", "its decoder crashed (SIGKILL)"),
+        ("__import__('time').sleep(60)", "decoding takes longer than 3 s"),
+    ],
+)
+def test_a_fault_that_may_be_the_machine_s_is_tried_once_more(tmp_path, what, reason):
+    once, always = at_first(tmp_path / "mark", what), what.replace("os.", "__import__('os').")
+    sources = Sources("cover", ["a", "b", "c"], [once, always, GOOD])
+    found = dict(read_ahead(sources, range(3), Reading(exec, 2, 3), 4))
+    assert found[0] is found[2] is None
+    assert (found[1].reason, found[1].passing) == (reason, True)
+
+
+def test_a_fault_of_the_file_is_not_tried_again(tmp_path):
+    crashing = at_first(tmp_path / "mark", "os.kill(os.getpid(), 11)")
+    found = dict(read_ahead(Sources("cover", ["a"], [crashing]), range(1), Reading(exec, 2, 20), 4))
+    assert (found[0].reason, found[0].passing) == ("its decoder crashed (SIGSEGV)", False)

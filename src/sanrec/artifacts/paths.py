@@ -155,3 +155,9 @@ def store_of(manifest: str) -> str:
     """The folder that a manifest vouches for: `x.zarr` beside `x.json`, or `x/` for a checkpoint."""
     stem = manifest.removesuffix(".json")
     return stem if stem.startswith(f"{ROOT}/checkpoints/") or "/checkpoints/" in stem else f"{stem}.zarr"
+
+
+def checksums_of(manifest: str) -> str:
+    """Where the checksums of a finished store's files stay when Snakemake takes its manifest away: `.x.sha256.json`."""
+    folder, slash, name = manifest.rpartition("/")
+    return f"{folder}{slash}.{name.removesuffix('.json')}.sha256.json"

@@ -51,7 +51,12 @@ class Checkpoint:
         return (self.config.get("quantization_config") or {}).get("quant_method")
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of every file that decides what the model does."""
+        """SHA-256 of every file that decides what the model does: by its manifest, if that has them.
+
+        A large checkpoint was read whole when its manifest was made: once is enough.
+        """
+        if recorded := read_json(self.manifest).get("files"):
+            return {name: digest for name, digest in recorded.items() if Path(name).suffix in DIGESTED}
         files = sorted(p for p in self.folder.iterdir() if p.is_file() and p.suffix in DIGESTED)
         return {p.name: sha256(p) for p in files}
 

@@ -17,7 +17,7 @@ from sanrec import artifacts
 from sanrec.backbones.features import extract_features
 from sanrec.backbones.filling import HalfPrecisionError, fill
 from sanrec.backbones.shards import WHOLE, Shard
-from sanrec.backbones.side_by_side import passes_for
+from sanrec.backbones.side_by_side import at_first_use, passes_for
 from sanrec.backbones.sources import Integers, MissingMedia, Reading, Sources, channel_sources
 from sanrec.backbones.store import read_manifest
 from sanrec.backbones.writing import create, finish, hidden_plan, open_begun, open_for_writing, unfinished
@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 def expected_settings(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, Any]:
     """The settings that a store of hidden states made by this configuration has. Reads no checkpoint.
 
-    `layers`, with the number of `blocks` that they are of, and `dtype` stand among them only where the record asks for
-    others than all layers and float32.
+    `layers`, with the number of `blocks` that they are of, `dtype` and `store_dtype` stand among them only where the
+    record asks for others than all layers, float32 and float16.
 
     Raises ConfigError for an unknown corpus, channel or backbone, or a backbone of another modality.
     """
@@ -67,7 +67,8 @@ def expected_settings(config: Config, corpus: str, channel: str, backbone: str) 
         settings |= {"max_tokens": max_tokens(record, channel)}
     if record.kept_layers != "full":
         settings |= {"layers": list(stored_layers(record, backbone)), "blocks": record.blocks}
-    return settings | ({"dtype": record.dtype} if record.dtype != "float32" else {})
+    usual = {"dtype": "float32", "store_dtype": "float16"}
+    return settings | {key: value for key in usual if (value := getattr(record, key)) != usual[key]}
 
 
 def stored_layers(record: Backbone, name: str) -> tuple[int, ...]:
@@ -109,13 +110,15 @@ def extract(
     Paths, threads and device are those of the workflow and of `config` unless given. A store of the first items of the
     corpus, made by the same settings, gets the others added.
 
-    Where several jobs share a corpus, one begins the store (`begin_only`), each fills its `shard`, and one without a
-    shard finishes it; the first two give no manifest back.
+    Where several jobs share a corpus, one begins the store (`begin_only`; a finished one that was made by other
+    settings gives way), each fills its `shard`, and one without a shard finishes it; the first two give no manifest
+    back. The model is loaded when there is something for it to do.
 
     Ready-made features (source `features`) are taken from their file.
 
     Items whose medium cannot be used are zeros with validity MISSING, and are listed in `{backbone}.missing.csv`
-    beside the manifest. The store is float16; where a value leaves its range, it is made anew in float32.
+    beside the manifest. The store is of the record's `store_dtype`; where a value leaves float16's range, it is made
+    anew in float32.
 
     Raises DataError where more items are missing than `missing_limit` of the corpus allows, or where states are not
     finite; StoreError where a finished store of other settings is in the way, or where a shard has no store to fill;
@@ -141,9 +144,13 @@ def extract(
     threads = threads or config.threads.extract
     folder, items = Path(artifacts.store_of(str(manifest_out))), len(sources)
     layers = stored_layers(record, backbone)
-    half, single = (hidden_plan(len(layers), record.width, record.chunk_rows, t) for t in ("float16", "float32"))
+    plan, single = (
+        hidden_plan(len(layers), record.width, record.chunk_rows, t) for t in (record.store_dtype, "float32")
+    )
     check_shape(recorded_config(checkpoint), record, backbone)  # before a store is touched
     check_quantization(checkpoint.quantization, record, backbone)
+    if begin_only:  # the store of before is to give way: Snakemake removes its manifest only for the last of these jobs
+        Path(manifest_out).unlink(missing_ok=True)
     if shard != WHOLE:
         group, resumed = open_begun(manifest_out, made_by), True
     else:
@@ -151,7 +158,7 @@ def extract(
             manifest_out,
             made_by,
             items,
-            half,
+            plan,
             record.chunk_rows,
             lambda count: made_by | {"data": sources.first(count).fingerprint()},
         )
@@ -165,11 +172,12 @@ def extract(
     missing = missing_media(config, corpus, sources, manifest_out)
     reading = Reading(inputs.read, threads, config.find("corpus", corpus).seconds_per_item)
     with torch_threads(threads):
-        model = load_backbone(checkpoint_manifest, place, record.dtype, record.device_map)
+        model = at_first_use(lambda: load_backbone(checkpoint_manifest, place, record.dtype, record.device_map))
 
         def values(rows: list[int], batch: Integers) -> dict[str, np.ndarray]:
+            loaded = model()  # before tensors are made: while it loads, other types may be the default
             model_input = to_model_input(record.modality, inputs.settings, batch, place)
-            return forward(model, model_input, record.pooling, [sources.items[row] for row in rows], layers)
+            return forward(loaded, model_input, record.pooling, [sources.items[row] for row in rows], layers)
 
         by_length, passes = record.modality == "text", passes_for(place.type, threads)
         try:
@@ -178,7 +186,7 @@ def extract(
             if shard != WHOLE:
                 raise DataError(
                     f"{manifest_out}: {error}, so that the store must be float32, which one of several jobs cannot "
-                    f"decide. Set backbones.{backbone}.shards to 1 and run the same again"
+                    f"decide. Set backbones.{backbone}.store_dtype to float32 in config.yaml and run the same again"
                 ) from error
             log.warning("%s: %s: the store is made again in float32", manifest_out, error)
             create(folder, made_by, items, single, record.chunk_rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sanrec.backbones.damage import read_validity
 from sanrec.backbones.shards import WHOLE, Shard
 from sanrec.backbones.side_by_side import SideBySide
 from sanrec.backbones.sources import Integers, MissingMedia, Reading, Sources, read_ahead
@@ -45,11 +46,16 @@ def fill(
     """
     passes = passes or SideBySide(1, 1)
     unit_rows = int(group.attrs["unit_rows"])
-    todo = [(unit, rows) for unit, rows in to_do(group) if shard.owns(unit.start // unit_rows)]
+    todo = {unit: rows for unit, rows in to_do(group) if shard.owns(unit.start // unit_rows)}
     missing.add_absent()
     if shard == WHOLE:  # the list is whoever's who finishes the store
-        recall_missing(group, [row for _, rows in todo for row in rows], sources, reading, missing)
-    rows_to_do = [row for _, rows in todo for row in rows]
+        found = recall_missing(group, [row for rows in todo.values() for row in rows], sources, reading, missing)
+        for row in found:  # its whole unit, so that its batches are those of a job without that fault
+            start = row // unit_rows * unit_rows
+            unit = range(start, min(start + unit_rows, len(sources)))
+            todo[unit] = list(unit)
+    todo = dict(sorted(todo.items(), key=lambda one: one[0].start))
+    rows_to_do = [row for rows in todo.values() for row in rows]
     ahead = (passes.count + 1) * batch_size + reading.workers
     if by_length:  # a unit is batched when all of it is read: the next one meanwhile
         ahead = max(ahead, unit_rows)
@@ -60,7 +66,7 @@ def fill(
         bar(total=total, initial=total - len(rows_to_do), unit="item", desc=sources.channel) as progress,
         Writer() as writer,
     ):
-        for unit, rows_left in todo:
+        for unit, rows_left in todo.items():
             arrays = _as_it_is(group, unit, new=len(rows_left) == len(unit))
             valid = arrays.pop("valid")
             valid[np.array(rows_left) - unit.start] = MISSING
@@ -141,10 +147,16 @@ def recall_missing(
     sources: Sources,
     reading: Reading,
     missing: MissingMedia,
-) -> None:
-    """Find out again why items that an earlier job finished are missing: the report lists all of them."""
-    open_rows = set(todo)
-    rows = [int(r) for r in np.flatnonzero(group["valid"][:] == MISSING) if int(r) not in open_rows]
+) -> list[int]:
+    """Find out again why items that an earlier job finished are missing: the report lists all of them.
+
+    Returns those that can be read now: what was wrong with them was not their file.
+    """
+    open_rows, readable = set(todo), []
+    rows = [int(r) for r in np.flatnonzero(read_validity(group) == MISSING) if int(r) not in open_rows]
     for row, found in read_ahead(sources, rows, reading, 2 * reading.workers):
-        known = found if isinstance(found, MediaError) else MediaError(sources.values[row], "did not decode before")
-        missing.add(row, known)
+        if isinstance(found, MediaError):
+            missing.add(row, found)
+        else:
+            readable.append(row)
+    return readable

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 def expected_input_settings(config: Config, corpus: str, channel: str, backbone: str) -> dict[str, Any]:
     """The settings of a store of inputs made by this configuration: those of hidden states that touch the inputs."""
     settings = expected_settings(config, corpus, channel, backbone)
-    of_the_pass = ("pooling", "batch_size", "layers", "blocks", "dtype")
+    of_the_pass = ("pooling", "batch_size", "layers", "blocks", "dtype", "store_dtype")
     kept = {k: v for k, v in settings.items() if k not in of_the_pass}
     return kept | {"step_version": STEPS["inputs"]}
 

@@ -7,6 +7,7 @@ that move data) hardly gain from a second thread. Two passes of one thread each 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import TypeVar
 
 P, R = TypeVar("P"), TypeVar("R")
@@ -55,6 +56,20 @@ class SideBySide:
 def _first(waiting: deque[tuple[P, Future[R]]]) -> tuple[P, R]:
     piece, future = waiting.popleft()
     return piece, future.result()
+
+
+def at_first_use(make: Callable[[], R]) -> Callable[[], R]:
+    """A function that makes something when it is first called, and gives the same ever after, in whatever thread."""
+    made: list[R] = []
+    lock = Lock()
+
+    def get() -> R:
+        with lock:
+            if not made:
+                made.append(make())
+        return made[0]
+
+    return get
 
 
 def passes_for(device: str, threads: int) -> SideBySide:

@@ -39,7 +39,11 @@ class Sources:
 
     def first(self, count: int) -> "Sources":
         """Those of the first items alone."""
-        return Sources(self.channel, self.items[:count], self.values[:count])
+        return self.some(range(count))
+
+    def some(self, rows: range) -> "Sources":
+        """Those of neighbours alone."""
+        return Sources(self.channel, self.items[rows.start : rows.stop], self.values[rows.start : rows.stop])
 
     def absent(self) -> MediaError:
         """What is wrong with an item that has no source."""
@@ -139,7 +143,7 @@ def read_ahead(
     """Each row with what was read of it, or with the MediaError that says what is wrong with its medium, in order.
 
     Up to `ahead` rows are read while the caller is busy: texts in threads, media in processes of their own, to which
-    the reading function is pickled, and from which what it gives.
+    the reading function is pickled, and from which what it gives. What may be a passing fault is tried twice.
     """
     text = CHANNELS[sources.channel] == "text"
     queue: deque[tuple[int, Future[Any], Callable[[], Any]]] = deque()
@@ -175,8 +179,16 @@ def _apart(sources: Sources, row: int, reading: Reading) -> Begun:
         absent: Future[Any] = Future()
         absent.set_result(sources.absent())
         return absent, absent.result
-    future = apart.begin(reading.read, file, reading.workers, reading.seconds)
-    return future, partial(apart.outcome, future, file, reading.seconds)
+    begin = partial(apart.begin, reading.read, file, reading.workers, reading.seconds)
+    future = begin()
+
+    def outcome() -> Any:
+        found = apart.outcome(future, file, reading.seconds)
+        if isinstance(found, MediaError) and found.passing:  # once more, when the machine may be less busy
+            return apart.outcome(begin(), file, reading.seconds)
+        return found
+
+    return future, outcome
 
 
 def _try_read(sources: Sources, row: int, read: Callable[[str], Any]) -> Any:

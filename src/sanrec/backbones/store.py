@@ -8,7 +8,8 @@ A store is a group of arrays whose first axis is the item, in the order of the c
     both     valid [item] uint8: NOT_DONE, USED or MISSING (whose values are zeros)
 
 The manifest `x.json` beside `x.zarr` is written when all is done: it says what made the store (its identity), what
-it holds, and the SHA-256 of every file of it. Nothing here opens a store without its manifest. `writing` makes them.
+it holds, and the SHA-256 of every file of it. Nothing here opens a store without its manifest, or gives what a file
+holds that is another than the manifest says. `writing` makes them.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sanrec.artifacts import store_of
+from sanrec.artifacts import checksums_of, store_of
 from sanrec.errors import StoreError
 from sanrec.files import read_json, sha256
 
@@ -62,7 +63,7 @@ def read_manifest(manifest: str | Path) -> dict[str, Any]:
         try:
             size += (folder / name).stat().st_size
         except OSError:
-            raise StoreError(f"{folder}: the file {name} is missing. {_mend(manifest, name, written)}") from None
+            raise StoreError(f"{folder}: the file {name} is missing. {_mend(manifest, name)}") from None
     if size != written["bytes"]:
         verify(manifest)  # says which
     return written
@@ -84,40 +85,33 @@ def verify(manifest: str | Path) -> None:
     bad = [n for n, digest in written["chunks"].items() if not (folder / n).is_file() or sha256(folder / n) != digest]
     if bad:
         names = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-        raise StoreError(
-            f"{folder}: {len(bad)} files are damaged or missing: {names}. {_mend(manifest, bad[0], written)}"
-        )
+        raise StoreError(f"{folder}: {len(bad)} files are damaged or missing: {names}. {_mend(manifest, bad[0])}")
 
 
 def _make(manifest: str | Path) -> str:
     return f"Make it with: snakemake {manifest} --cores"
 
 
-def _mend(manifest: str | Path, name: str, written: Mapping[str, Any]) -> str:
-    """What to do about a damaged file: a chunk of values is redone alone when its unit's validity is taken away."""
-    folder, (array, *place) = store_of(str(manifest)), name.split("/")
-    if not place or place[0] != "c" or array == "valid":
-        return f"Remove {manifest} and {folder}, then: snakemake {manifest} --cores"
-    unit = _chunk_rows(folder, array) * int(place[1]) // written["unit_rows"]
-    return (
-        f"Remove {manifest} and {folder}/valid/c/{unit}, then only the items of this chunk are done again by: "
-        f"snakemake {manifest} --cores"
-    )
-
-
-def _chunk_rows(folder: str, array: str) -> int:
-    try:
-        return int(read_json(f"{folder}/{array}/zarr.json")["chunk_grid"]["configuration"]["chunk_shape"][0])
-    except (OSError, KeyError, ValueError):
-        return 1
+def _mend(manifest: str | Path, name: str) -> str:
+    """What to do about a damaged file: of a chunk the items are redone alone, where the checksums tell which it is."""
+    folder, again = store_of(str(manifest)), f"snakemake {manifest} --cores"
+    if "/c/" not in name or not Path(checksums_of(str(manifest))).is_file():
+        return f"Remove {manifest} and {folder}, then: {again}"
+    return f"Remove {manifest}, then only the items of this chunk are done again by: {again}"
 
 
 def open_store(manifest: str | Path) -> "zarr.Group":
-    """The arrays of a finished store, for reading."""
+    """The arrays of a finished store, for reading: where that meets a damaged file, it raises StoreError."""
     import zarr
 
-    read_manifest(manifest)
-    return zarr.open_group(store_of(str(manifest)), mode="r", zarr_format=3)
+    from sanrec.backbones.checked import CheckedStore
+
+    folder = store_of(str(manifest))
+
+    def damaged(name: str) -> StoreError:
+        return StoreError(f"{folder}: the file {name} is damaged or missing. {_mend(manifest, name)}")
+
+    return zarr.open_group(CheckedStore(folder, read_manifest(manifest)["chunks"], damaged), mode="r", zarr_format=3)
 
 
 def read_rows(array: Any, rows: np.ndarray | None = None, at: tuple[Any, ...] = ()) -> np.ndarray:

@@ -8,17 +8,17 @@ more items at its end grows: what is there stays.
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import sanrec
-from sanrec.artifacts import store_of
+from sanrec.artifacts import checksums_of, store_of
+from sanrec.backbones.damage import drop_damaged, read_validity
 from sanrec.backbones.store import MISSING, NOT_DONE, USED, canonical, differences, fingerprint
 from sanrec.errors import StoreError
 from sanrec.files import sha256, write_json
@@ -87,11 +87,15 @@ def open_for_writing(
         except Exception:  # half a store, or something else of that name: as good as none
             stored = None
     if stored is not None and stored == identity and _fits(group, items, plan):
+        drop_damaged(manifest, group)
         if _versions() not in group.attrs["made_with"]:
             group.attrs["made_with"] = [*group.attrs["made_with"], _versions()]
         return group, True
+    checksums = Path(checksums_of(str(manifest)))
     if stored is not None and _grows(group, stored, items, plan, of_first):
+        drop_damaged(manifest, group)
         manifest.unlink(missing_ok=True)
+        checksums.unlink(missing_ok=True)
         _grow(group, identity, items)
         return zarr.open_group(folder, mode="r+", zarr_format=3), True
     if manifest.exists() and folder.exists():
@@ -100,7 +104,8 @@ def open_for_writing(
             f"{folder} was made by other settings: {'; '.join(what)}. Put the settings back, or remove {manifest} "
             "to have the store made anew"
         )
-    manifest.unlink(missing_ok=True)  # it vouches for a store that is gone
+    for vouching in (manifest, checksums):  # for a store that is gone
+        vouching.unlink(missing_ok=True)
     create(folder, identity, items, plan, unit_rows)
     return zarr.open_group(folder, mode="r+", zarr_format=3), False
 
@@ -190,37 +195,16 @@ def create(
 
 
 def unfinished(group: "zarr.Group") -> list[range]:
-    """The rows of each unit that is still to do, in order: not finished, or with a chunk that got lost since."""
+    """The rows of each unit that is still to do, in order: not finished, or with a chunk that was lost or cut since."""
     return [unit for unit, _ in to_do(group)]
 
 
 def to_do(group: "zarr.Group") -> list[tuple[range, list[int]]]:
-    """Each unit that is still to do, and which of its rows: those that are NOT_DONE, or all where a chunk got lost."""
-    rows, valid = int(group.attrs["unit_rows"]), np.asarray(group["valid"][:])
-    there = {path.as_posix() for path in _chunk_files(group)}
-    lost = {name.partition(":")[0] for name in _expected_chunks(group) if name.partition(":")[2] not in there}
-    found = []
-    for start in range(0, len(valid), rows):
-        unit = range(start, min(start + rows, len(valid)))
-        left = [row for row in unit if valid[row] == NOT_DONE or str(start) in lost]
-        if left:
-            found.append((unit, left))
-    return found
-
-
-def _chunk_files(group: "zarr.Group") -> list[Path]:
-    root = Path(group.store.root, group.path)
-    return [path.relative_to(root) for path in root.rglob("c/**/*") if path.is_file()]
-
-
-def _expected_chunks(group: "zarr.Group") -> Iterator[str]:
-    """For every chunk of every array, the first row of its unit and its file: `0:hidden/c/0/3/0`."""
-    rows = int(group.attrs["unit_rows"])
-    for name, array in group.arrays():
-        counts = [-(-length // chunk) for length, chunk in zip(array.shape, array.chunks, strict=True)]
-        for place in product(*map(range, counts)):
-            unit = place[0] * array.chunks[0] // rows * rows
-            yield f"{unit}:{name}/c/{'/'.join(map(str, place))}"
+    """Each unit that is still to do, and which of its rows: those NOT_DONE, or all where a chunk is lost or cut."""
+    rows, valid = int(group.attrs["unit_rows"]), read_validity(group)
+    units = [range(start, min(start + rows, len(valid))) for start in range(0, len(valid), rows)]
+    left = [(unit, [row for row in unit if valid[row] == NOT_DONE]) for unit in units]
+    return [(unit, rows_left) for unit, rows_left in left if rows_left]
 
 
 def write_unit(group: "zarr.Group", rows: range, arrays: Mapping[str, np.ndarray], valid: np.ndarray) -> None:
@@ -237,11 +221,12 @@ def finish(manifest: str | Path, kind: str, more: Mapping[str, Any] | None = Non
 
     folder = Path(store_of(str(manifest)))
     group = zarr.open_group(folder, mode="r", zarr_format=3)
-    valid = np.asarray(group["valid"][:])
     if left := unfinished(group):
         raise StoreError(f"{folder}: {sum(map(len, left))} items are not done yet, or their chunks are gone")
+    valid = np.asarray(group["valid"][:])
     identity = group.attrs["identity"]
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.endswith(".partial"))
+    checksums = {p.relative_to(folder).as_posix(): sha256(p) for p in files}
     written = {
         "kind": kind,
         "store": folder.name,
@@ -256,8 +241,9 @@ def finish(manifest: str | Path, kind: str, more: Mapping[str, Any] | None = Non
         "versions": group.attrs["made_with"][0],
         **({"made_with": group.attrs["made_with"]} if len(group.attrs["made_with"]) > 1 else {}),
         "bytes": sum(p.stat().st_size for p in files),
-        "chunks": {p.relative_to(folder).as_posix(): sha256(p) for p in files},
+        "chunks": checksums,
     }
+    write_json(checksums_of(str(manifest)), checksums)
     write_json(manifest, written)
     return written
 

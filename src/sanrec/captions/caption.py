@@ -1,7 +1,8 @@
 """The captioning step: one row per item, whatever became of it, in a table that a killed job goes on with.
 
 Items are described in batches of neighbours in the item table, whatever is missing among them: so the batches, and with
-them the captions to the last word, are the same whether a job was killed or not.
+them the captions to the last word, are the same whether a job was killed or not. What was said of a batch is kept for
+the next time that the table is made, when other items may have come.
 """
 
 import json
@@ -19,9 +20,9 @@ from sanrec.backbones.checkpoints import open_checkpoint
 from sanrec.backbones.extract import chosen_device, torch_threads
 from sanrec.backbones.shards import WHOLE, Shard
 from sanrec.backbones.sources import MissingMedia, Reading, Sources, read_ahead, read_sources
-from sanrec.backbones.store import canonical, differences
+from sanrec.backbones.store import canonical, differences, fingerprint
 from sanrec.captions.llava import Llava
-from sanrec.captions.partial import Partial, read_batches
+from sanrec.captions.partial import Batches, Partial, read_batches
 from sanrec.captions.prompts import Prompt, load_prompt
 from sanrec.config import Captioner, Config
 from sanrec.errors import StoreError
@@ -42,7 +43,7 @@ SCHEMA = pa.schema([
 PRESENT, MISSING, EMPTY, FAILED = STATES = ("present", "missing", "empty", "failed")
 """There is a caption; the item has no cover or video; the model said nothing; the file or the model failed."""
 IDENTITY = b"sanrec.identity"  # where the table's metadata say what made it
-AGAIN = "again"  # marks what a job that goes on tries once more: next time there may be memory enough
+AGAIN = "again"  # marks what a job that goes on tries once more: next time there may be memory or time enough
 LONGEST_REASON = 300  # characters
 Row = dict[str, Any]
 
@@ -75,6 +76,8 @@ def caption_corpus(
     Paths and device are those of the workflow and of `config` unless given. Which items have no caption, and why, is
     listed in `{medium}.missing.csv` beside the table too. Returns the table's path.
 
+    What was said before of batches whose items are still the same is taken from `{medium}.batches.jsonl` there.
+
     Where several jobs share a corpus, each with its `shard` writes the batches that are its own to a file of its own,
     whose path it returns; one without a shard gathers these, does what is lacking, and writes the table.
 
@@ -87,51 +90,50 @@ def caption_corpus(
     manifest = Path(checkpoint_manifest or artifacts.checkpoint(name))
     out = Path(out or artifacts.captions(corpus, medium))
     sources = read_sources(items_path or artifacts.items(corpus), medium)
-    made_by = identity(name, record, prompt, manifest, sources)
-    if out.is_file():
+    starts = range(0, len(sources), record.batch_size)
+    batches = [range(start, min(start + record.batch_size, len(sources))) for start in starts]
+    data = {batch.start: sources.some(batch).fingerprint() for batch in batches}
+    model_by = identity(name, record, prompt, manifest)
+    made_by = model_by | {"data": fingerprint(data)}
+    if shard == WHOLE and out.is_file():  # it may be an old one that the job after the shards is to replace
         _refuse_other_captions(out, made_by)
         log.info("%s is finished, with these settings", out)
         return out
-    shares = out.parent / "shards" / medium
+    kept_file, shares = out.with_suffix(".batches.jsonl"), out.parent / "shards" / medium
     share = shares / f"{shard}.jsonl"
     # Snakemake takes a failed job's outputs away: what is not finished lies under another name.
-    partial = Partial(out.with_suffix(".partial.jsonl") if shard == WHOLE else shares / f".{share.name}", made_by)
-    if shard == WHOLE:
-        for file in sorted(shares.glob("[!.]*.jsonl")):
-            partial.batches = read_batches(file, made_by)[0] | partial.batches
+    partial = Partial(kept_file if shard == WHOLE else shares / f".{share.name}", model_by, data)
+    own = {batch.start for place, batch in enumerate(batches) if shard.owns(place)}
+    for file in (kept_file, *sorted(shares.glob("[!.]*.jsonl"))):
+        there = _settled(read_batches(file, model_by, data)[0])
+        partial.add({first: there[first] for first in sorted(own & (there.keys() - _settled(partial.batches).keys()))})
     missing = MissingMedia(
         sources, corpus, config.find("corpus", corpus).missing_limit, out.with_suffix(".missing.csv")
     )
     missing.add_absent()
-    kept = {first: rows for first, rows in partial.batches.items() if not any(row[AGAIN] for row in rows)}
+    kept = _settled(partial.batches)
     for first, rows in kept.items():
         _note(missing, first, rows)
     if kept:
         log.info("going on with %s, where %d of %d items are done", partial.path, _count(kept), len(sources))
-    starts = range(0, len(sources), record.batch_size)
-    todo = [
-        range(start, min(start + record.batch_size, len(sources)))
-        for place, start in enumerate(starts)
-        if start not in kept and shard.owns(place)
-    ]
+    todo = [batch for batch in batches if batch.start in own - kept.keys()]
     with torch_threads(config.threads.extract):
         if todo:
             llava = Llava(manifest, record, medium, prompt, chosen_device(device or config.device))
             seconds = config.corpora[corpus].seconds_per_item
             for first, rows in describe_batches(llava, sources, todo, config.threads.extract, seconds):
-                partial.add(first, rows)
+                partial.add({first: rows})
                 _note(missing, first, rows)
     if shard != WHOLE:
         partial.path.replace(share)
         return share
     missing.write()
     write_captions(out, sources, partial.rows(), name, prompt, made_by)
-    partial.remove()
     return out
 
 
-def identity(name: str, record: Captioner, prompt: Prompt, manifest: Path, sources: Sources) -> dict[str, Any]:
-    """All that decides the captions: the captioner and its settings, the prompt, the checkpoint and the data."""
+def identity(name: str, record: Captioner, prompt: Prompt, manifest: Path) -> dict[str, Any]:
+    """All that decides the captions but the data: the captioner and its settings, the prompt and the checkpoint."""
     settings = record.model_dump(exclude={"prompts", "license", "gated", "device_map", "shards"})
     files = read_json(manifest).get("files") if manifest.is_file() else None
     return {
@@ -140,8 +142,12 @@ def identity(name: str, record: Captioner, prompt: Prompt, manifest: Path, sourc
         "prompt_hash": prompt.digest,
         # a large checkpoint was read whole when its manifest was made: once is enough
         "checkpoint_files": files or open_checkpoint(manifest).digests(),
-        "data": sources.fingerprint(),
     }
+
+
+def _settled(batches: Batches) -> Batches:
+    """The batches of which no item is to be tried again."""
+    return {first: rows for first, rows in batches.items() if not any(row[AGAIN] for row in rows)}
 
 
 def _refuse_other_captions(path: Path, made_by: dict[str, Any]) -> None:
@@ -189,7 +195,7 @@ def answer(llava: Describing, pictures: Sequence[Any], seed: int) -> list[Row]:
 
 
 def _unread(error: MediaError) -> Row:
-    return _row(None, FAILED if error.file else MISSING, error.reason)
+    return _row(None, FAILED if error.file else MISSING, error.reason, again=error.passing)
 
 
 def _row(caption: str | None, state: str, reason: str | None, tokens: int = 0, again: bool = False) -> Row:

@@ -1,8 +1,9 @@
-"""What a captioning job has finished so far, so that a killed one goes on where it stopped.
+"""The batches that a captioner has described, which a killed job, and one over more items, goes on from.
 
-One file beside the table to come: a first line that says what makes the captions, then one line per finished batch,
-appended whole and forced to disk. A line that a kill cut short is dropped when the file is opened again, and its
-batch done anew.
+One file beside the table: a first line that says what makes the captions, then one line per batch with the fingerprint
+of what it was made from, appended whole and forced to disk. A line that a kill cut short is dropped when the file is
+opened again, and its batch done anew; so is a batch whose items are others now. Snakemake removes a table before it is
+made again, but not this file, which it does not know.
 """
 
 import json
@@ -15,8 +16,11 @@ Batches = dict[int, list[dict[str, Any]]]
 """Rows by the position of the first item that they are of."""
 
 
-def read_batches(path: Path, identity: Mapping[str, Any]) -> tuple[Batches, list[bytes]]:
-    """The whole batches of a job's file and its good lines; none where other things made it, or it is not there."""
+def read_batches(path: Path, identity: Mapping[str, Any], data: Mapping[int, str]) -> tuple[Batches, list[bytes]]:
+    """The batches of a file that were made from `data`, fingerprints by first item, and its good lines.
+
+    None where other things made the file, or it is not there.
+    """
     head = json.dumps(identity, sort_keys=True).encode()
     lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
     batches: Batches = {}
@@ -26,7 +30,8 @@ def read_batches(path: Path, identity: Mapping[str, Any]) -> tuple[Batches, list
             batch = json.loads(line)
         except ValueError:
             break
-        batches[batch["first"]] = batch["rows"]
+        if data.get(batch["first"]) == batch["data"]:
+            batches[batch["first"]] = batch["rows"]
         good.append(line)
     return batches, good or [head]
 
@@ -34,10 +39,10 @@ def read_batches(path: Path, identity: Mapping[str, Any]) -> tuple[Batches, list
 class Partial:
     """The finished batches of one job."""
 
-    def __init__(self, path: str | Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path, identity: Mapping[str, Any], data: Mapping[int, str]) -> None:
         """Open the file of a job, to go on with it; one that other things made, or none, is begun anew."""
-        self.path = Path(path)
-        self.batches, good = read_batches(self.path, identity)
+        self.path, self.data = Path(path), data
+        self.batches, good = read_batches(self.path, identity, data)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         whole = b"".join(line + b"\n" for line in good)
         with self.path.open("r+b" if self.path.is_file() else "wb") as file:
@@ -45,19 +50,18 @@ class Partial:
                 file.write(whole)
             file.truncate(len(whole))
 
-    def add(self, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the rows of a batch, whose first item stands at position `first` of the item table."""
-        line = json.dumps({"first": first, "rows": list(rows)}, ensure_ascii=False)
+    def add(self, batches: Mapping[int, Sequence[Mapping[str, Any]]]) -> None:
+        """Keep the rows of batches, each by the position of its first item in the item table."""
+        lines = [
+            json.dumps({"first": first, "data": self.data[first], "rows": list(rows)}, ensure_ascii=False)
+            for first, rows in batches.items()
+        ]
         with self.path.open("ab") as file:
-            file.write(line.encode() + b"\n")
+            file.write("".join(f"{line}\n" for line in lines).encode())
             file.flush()
             os.fsync(file.fileno())
-        self.batches[first] = list(rows)
+        self.batches |= {first: list(rows) for first, rows in batches.items()}
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows that are there, in the order of the items."""
         return [row for first in sorted(self.batches) for row in self.batches[first]]
-
-    def remove(self) -> None:
-        """Take the file away: the table has everything."""
-        self.path.unlink(missing_ok=True)

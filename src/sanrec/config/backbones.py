@@ -57,6 +57,9 @@ class Backbone(Frozen):
     the final state always. By default all; `even` keeps what runs read by default: of Llama-3-70b 7 layers in 81."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Type of its weights and arithmetic where it is frozen; states are pooled in float32. Tuned, it is float32."""
+    store_dtype: Literal["float16", "float32"] = "float16"
+    """Type of the hidden states in the store. float16 ends at 65,504: where a state leaves that range, a job that does
+    extraction alone takes float32 by itself; where several share it (`shards`), float32 is to be set here."""
     device_map: Literal["auto"] | None = None
     """`auto` spreads the weights over all GPUs, and what they cannot hold over memory; else it lies on one device."""
     quantization: Literal["gptq"] | None = None

@@ -15,15 +15,16 @@ CLIP_SECONDS = 3.0
 
 
 class MediaError(SanrecError):
-    """One medium cannot be used: the file, and the reason in words."""
+    """One medium cannot be used: the file, the reason in words, and whether that may be `passing`."""
 
-    def __init__(self, file: str | Path, reason: str) -> None:
+    def __init__(self, file: str | Path, reason: str, passing: bool = False) -> None:
         super().__init__(f"{file}: {reason}")
         self.file = str(file)
         self.reason = reason
+        self.passing = passing
 
-    def __reduce__(self) -> tuple[type["MediaError"], tuple[str, str]]:
-        return MediaError, (self.file, self.reason)  # it comes back from other processes
+    def __reduce__(self) -> tuple[type["MediaError"], tuple[str, str, bool]]:
+        return MediaError, (self.file, self.reason, self.passing)  # it comes back from other processes
 
 
 @contextmanager

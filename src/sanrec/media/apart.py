@@ -35,13 +35,18 @@ def begin(read: Callable[[str], T], file: str, workers: int, seconds: float) -> 
 
 
 def outcome(future: "ProcessFuture[T]", file: str, seconds: float) -> T | MediaError:
-    """What came of it, or what is wrong with the file. Other errors than those of media are raised."""
+    """What came of it, or what is wrong with the file. Other errors than those of media are raised.
+
+    What a busy machine may have done, and not the file, is `passing`: the time was up, or SIGKILL ended the decoder, as
+    it does where memory is short.
+    """
     try:
         return future.result()
     except TooSlow:
-        return MediaError(file, f"decoding takes longer than {seconds:g} s")
+        return MediaError(file, f"decoding takes longer than {seconds:g} s", passing=True)
     except ProcessExpired as error:
-        return MediaError(file, f"its decoder crashed ({_cause(error.exitcode)})")
+        cause = _cause(error.exitcode)
+        return MediaError(file, f"its decoder crashed ({cause})", passing=cause == "SIGKILL")
 
 
 def _read(read: Callable[[str], T], file: str, folder: str) -> T | MediaError:

@@ -94,7 +94,7 @@ def _sizes(
         wanted[on_disk] = measured[0]
     rows: list[list[object]] = []
     for which, layers in wanted.items():
-        computed = store_bytes(items, layers, record.width, record.chunk_rows)
+        computed = store_bytes(items, layers, record.width, record.chunk_rows, record.store_dtype)
         size, origin = (measured[1], MEASURED) if measured and which == on_disk else (computed, COMPUTED)
         printed = papers.get(store.backbone, {}).get(which)
         rows.append([record.blocks, record.width, which, layers, size, origin, computed, printed])

@@ -79,7 +79,7 @@ def backbone_record(config: Config, backbone: str) -> str:
     Keys that came later count only where they are set, so that no store is made anew for their sake.
     """
     record = config.find("backbone", backbone)
-    later = ("kept_layers", "dtype", "quantization")
+    later = ("kept_layers", "dtype", "store_dtype", "quantization")
     usual = {name for name in later if getattr(record, name) == type(record).model_fields[name].default}
     return record.model_dump_json(exclude={"license", "architecture", "gated", "device_map", "shards"} | usual)
 

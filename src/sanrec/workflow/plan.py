@@ -126,7 +126,7 @@ def _store(config: Config, weighing: Weighing, job: Job) -> Need:
     if count is None:
         return Need(job.outputs[0], None, source)
     layers = 1 if record.source == "features" else len(kept_layers(record.blocks, record.kept_layers, record.blocks))
-    size = store_bytes(count, layers, record.width, record.chunk_rows)
+    size = store_bytes(count, layers, record.width, record.chunk_rows, record.store_dtype)
     return Need(job.outputs[0], size, f"{count:,} items ({source}), {layers} layers of width {record.width}")
 
 
