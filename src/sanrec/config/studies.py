@@ -75,6 +75,9 @@ class Timing(Frozen):
     steps: Count = 20
     """Training steps that are timed at each point of a figure; their median, times an epoch's number of steps, is the
     time of an epoch."""
+    cores: Count | None = None
+    """Cores that a job asks for that measures, so that nothing runs beside it: by default those of the machine that the
+    workflow starts on. On a cluster: those of a node (docs: hpc). What is timed has `threads.train`."""
 
 
 class Tuning(Frozen):
