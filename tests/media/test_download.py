@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 import logging
+import os
 import stat
+import sys
 import tarfile
 import threading
 import zipfile
@@ -123,6 +125,19 @@ def test_a_local_folder_is_enough(tmp_path):
     assert record["files"] == {"titles.csv": len(TITLES), "covers/1.jpg": 3}
     assert record["missing"] == ["videos"]
     assert record["downloads"] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_no_text_is_left_out_and_named(tmp_path, caplog):
+    folder = tmp_path / "raw"
+    (folder / "covers").mkdir(parents=True)
+    (folder / "titles.csv").write_bytes(TITLES)
+    for name in (b"1.jpg", b"caf\xe9.jpg"):
+        (folder / "covers" / os.fsdecode(name)).write_bytes(b"abc")
+    fetch_corpus(corpus(folder, covers="covers"), tmp_path / "m.json", "mine")
+    assert read_json(tmp_path / "m.json")["files"] == {"titles.csv": len(TITLES), "covers/1.jpg": 3}
+    assert r"covers/caf\xe9.jpg" in caplog.text
+    assert "no UTF-8: 1," in caplog.text
 
 
 @pytest.mark.parametrize("there", [False, True])
