@@ -1,4 +1,4 @@
-"""What pip-audit found: its findings first, then the pins that it could say nothing of. See `audit` for the exit status."""
+"""What pip-audit found: its findings first, then the pins that it could say nothing of; exit status as of `audit`."""
 
 import json
 import re
