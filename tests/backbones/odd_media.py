@@ -242,6 +242,7 @@ TITLES: dict[str, tuple[bytes, str | None]] = {
     "empty": (b"", "no text"),
     "blank": (b" \t ", "no text"),
     "long": (b"a dog jumps over the box " * 4000, None),
+    "longer-than-csv-readers-allow": (b"a dog jumps over the box " * 8000, None),
     "not-utf-8": (b"caf\xe9 \xff\xfe", None),
     "newlines": (b'"red\nblue\r\ngreen"', None),
     "quotes": (b'"the ""red"" cat\'s"', None),
