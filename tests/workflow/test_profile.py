@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
+from sanrec import snakefile
+from sanrec.load import load_config
 from sanrec.snakefile.targets import RULE
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +54,26 @@ def test_the_block_for_gpus_lists_every_rule_that_can_use_one():
     listed = with_gpus()
     assert set(listed) == able
     assert all(values["gpu"] == 1 and values["slurm_partition"] == "gpu" for values in listed.values())
+
+
+@pytest.mark.parametrize(
+    ("resources", "first", "asked"),
+    [
+        ({}, 30, [30, 60, 120]),
+        ({"time": 0.5}, 2880, [1440, 2880, 5760]),
+        ({"longest": 4320}, 2880, [2880, 4320, 4320]),  # a partition that ends jobs after three days
+        ({"longest": 4320}, 1440 * 20, [4320, 4320, 4320]),
+        ({"time": 0.001}, 30, [1, 2, 4]),
+    ],
+)
+def test_every_retry_asks_for_twice_the_time_up_to_what_the_partition_gives(resources, first, asked):
+    minutes = snakefile.minutes(load_config({"resources": resources}), first)
+    assert [minutes(None, attempt) for attempt in (1, 2, 3)] == asked
+
+
+def test_every_retry_asks_for_twice_the_memory():
+    megabytes = snakefile.megabytes(load_config({"resources": {"memory": 1.5, "longest": 10}}), 1000)
+    assert [megabytes(None, attempt) for attempt in (1, 2, 3)] == [1500, 3000, 6000]
 
 
 def test_the_profile_names_rules_that_exist():

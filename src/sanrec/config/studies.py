@@ -55,12 +55,15 @@ class Threads(Frozen):
 
 
 class Resources(Frozen):
-    """What jobs ask a cluster for, as a multiple of what the rules ask for by themselves."""
+    """What jobs ask a cluster for: multiples of what the rules ask for by themselves, and a bound."""
 
     time: float = Field(1.0, gt=0)
     """Of the running time. Every retry asks for twice as much as the attempt before."""
     memory: float = Field(1.0, gt=0)
     """Of the memory. Every retry asks for twice as much as the attempt before."""
+    longest: Count | None = None
+    """Most minutes that a job asks for, also in a retry: what the partition gives at most, above which jobs are refused
+    or wait for ever; by default no bound. A job that needs longer goes on in its retries from where it was."""
 
 
 class Timing(Frozen):
