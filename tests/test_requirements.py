@@ -1,6 +1,9 @@
 """One set of pins: requirements, constraints and the conda environments hold the same versions."""
 
+import json
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -63,6 +66,34 @@ def test_conda_environments_hold_the_same_pins(file):
     found = {normal(m[1]): m[2] for m in map(PIN.match, pip)}
     assert len(found) == len(pip)
     assert found == {name: core[name] for name in found}
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "said"),
+    [
+        ({"one": [], "two-parts": []}, 0, ""),
+        ({"one": ["PYSEC-1"], "two-parts": []}, 1, "one 1.0: PYSEC-1, mended in 1.1"),
+        ({"one": ["PYSEC-1"], "two-parts": None}, 1, "one 1.0: PYSEC-1"),  # a finding counts, whatever else is lacking
+        ({"one": [], "two-parts": None}, 2, "two-parts: not on PyPI"),
+        ({"one": []}, 2, "two-parts: no answer"),
+        (None, 2, "nothing is said about 2 of 2 pins"),  # no network
+    ],
+)
+def test_an_audit_s_findings_come_first(tmp_path, told, status, said):
+    pins, report = tmp_path / "pins.txt", tmp_path / "found.json"
+    pins.write_text("one==1.0\nTwo_parts==2.0\n")
+    if told is not None:
+        found = [
+            {"name": name, "skip_reason": "not on PyPI"}
+            if ids is None
+            else {"name": name, "version": "1.0", "vulns": [{"id": one, "fix_versions": ["1.1"]} for one in ids]}
+            for name, ids in told.items()
+        ]
+        report.write_text(json.dumps({"dependencies": found, "fixes": []}))
+    command = [sys.executable, str(ROOT / ".ci/audited.py"), str(pins), str(report)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    assert said in done.stdout + done.stderr
 
 
 def test_extras_are_pinned_and_held_by_the_constraints_and_tested():

@@ -16,10 +16,14 @@ import pytest
 import torch
 import transformers
 import yaml
+from PIL import Image
 from safetensors.numpy import load_file
 
-from sanrec.backbones.checkpoints import load_backbone
+from sanrec.backbones.checkpoints import load_backbone, open_checkpoint
+from sanrec.captions.llava import load_model, load_processor
+from sanrec.config import Captioner
 from sanrec.data.layouts import find_media
+from sanrec.demo.llava import build_llava
 from sanrec.errors import ConfigError, DataError
 from sanrec.files import write_json
 from sanrec.load import load_config
@@ -27,7 +31,19 @@ from sanrec.media.download import write_checkpoint_manifest
 
 ROOT = Path(__file__).parents[1]
 PICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-CALLS = {"torch.load", "pd.read_pickle", "pandas.read_pickle", "os.system", "os.popen", "eval", "exec", "yaml.load"}
+CALLS = {
+    "torch.load", "torch.jit.load", "torch.export.load", "os.system", "os.popen", "eval", "exec",
+    "yaml.load", "yaml.load_all",
+}  # fmt: skip
+NAMES = {
+    "read_pickle",
+    "to_pickle",
+    "unsafe_load",
+    "unsafe_load_all",
+    "full_load",
+    "full_load_all",
+}  # of whatever module
+WITHOUT_WEIGHTS = ("Config", "Tokenizer", "Processor", "FeatureExtractor")  # classes whose files hold no tensors
 
 
 def dangers(source: str) -> list[str]:
@@ -40,12 +56,13 @@ def dangers(source: str) -> list[str]:
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             given = {word.arg: ast.unparse(word.value) for word in node.keywords}
-            found += [name] if name in CALLS or name.endswith((".read_pickle", ".to_pickle")) else []
+            found += [name] if name in CALLS or name.rpartition(".")[2] in NAMES else []
             found += [
                 word for word in ("shell", "trust_remote_code", "allow_pickle") if given.get(word, "False") != "False"
             ]
-            if name.endswith(".from_pretrained") and "Model" in name and given.get("use_safetensors") != "True":
-                found.append(f"{name} without use_safetensors")
+            of, _, method = name.rpartition(".")
+            if method == "from_pretrained" and not of.endswith(WITHOUT_WEIGHTS):
+                found += [f"{name} without use_safetensors"] if given.get("use_safetensors") != "True" else []
     return found
 
 
@@ -59,12 +76,34 @@ def dangers(source: str) -> list[str]:
         "subprocess.run(f'ls {name}', shell=True)",
         "AutoTokenizer.from_pretrained('x', trust_remote_code=True)",
         "AutoModel.from_pretrained('x')",
+        "transformers.LlavaNextForConditionalGeneration.from_pretrained('x', local_files_only=True)",
+        "kind.from_pretrained('x', use_safetensors=False)",
+        "yaml.unsafe_load(text)",
+        "yaml.full_load(text)",
+        "from yaml import unsafe_load; unsafe_load(text)",
+        "torch.jit.load('x')",
+        "torch.export.load('x')",
         "frame.to_pickle('x')",
         "eval(text)",
     ],
 )
 def test_the_search_finds_what_it_is_to_find(line):
     assert dangers(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "transformers.AutoConfig.from_pretrained('x')",
+        "transformers.AutoTokenizer.from_pretrained('x')",
+        "transformers.LlavaNextProcessor.from_pretrained('x')",
+        "AutoModel.from_pretrained('x', use_safetensors=True)",
+        "yaml.safe_load(text)",
+        "subprocess.run(words, shell=False)",
+    ],
+)
+def test_the_search_lets_through_what_is_safe(line):
+    assert dangers(line) == []
 
 
 def test_no_line_of_ours_can_run_what_it_reads():
@@ -97,6 +136,14 @@ def tiny_bert(folder: Path) -> None:
     transformers.BertTokenizer(vocab=vocabulary).save_pretrained(folder)
 
 
+def tiny_vit(folder: Path) -> None:
+    """A checkpoint of a real class, with its preprocessor."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    transformers.ViTModel(transformers.ViTConfig(image_size=32, patch_size=8, **sizes)).save_pretrained(folder)
+    shape = {"size": 32, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    write_json(folder / "preprocessor_config.json", {"image_processor_type": "ViTImageProcessor", **shape})
+
+
 OWN = ("methods", "user_encoders")
 
 
@@ -113,10 +160,15 @@ class Planted:
 def planted_checkpoint(folder: Path, mark: Path) -> Path:
     """A BERT whose folder also holds pickled weights and a module of its own, both of which leave a mark where run."""
     tiny_bert(folder)
+    return plant(folder, mark)
+
+
+def plant(folder: Path, mark: Path) -> Path:
+    """Put pickled weights and a module, both of which leave a mark where run, into a checkpoint's folder."""
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Planted(mark)))
     (folder / "evil.py").write_text(f"import os\nos.mkdir({str(mark)!r})\nclass Evil: ...\n")
     config = json.loads((folder / "config.json").read_text())
-    config["auto_map"] = {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}
+    config["auto_map"] = dict.fromkeys(("AutoConfig", "AutoModel", "AutoProcessor"), "evil.Evil")
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
@@ -150,6 +202,34 @@ def test_planted_pickles_alone_are_refused(tmp_path):
     assert not (tmp_path / "mark").exists()
 
 
+@pytest.mark.parametrize("left", [True, False], ids=["beside good weights", "alone"])
+def test_planted_pickles_and_code_of_a_captioner_do_not_run(tmp_path, left):
+    folder, manifest = tmp_path / "llava", tmp_path / "m.json"
+    model, _ = build_llava(folder, patch=16)
+    model.save_pretrained(folder)
+    plant(folder, tmp_path / "mark")
+    write_json(manifest, {"folder": str(folder)})
+    record = Captioner(prompts={}, source="folder", checkpoint=str(folder), dtype="float32")
+
+    def load():
+        checkpoint = open_checkpoint(manifest)
+        return load_processor(checkpoint, load_model(checkpoint, record, torch.device("cpu")))
+
+    if left:
+        load()
+    else:
+        weights = folder / "model.safetensors"
+        weights.unlink()
+        with pytest.raises(DataError, match="pickled ones never"):
+            load()
+        with pytest.raises(DataError, match=r"no \*\.safetensors but pytorch_model\.bin"):
+            write_checkpoint_manifest(manifest, folder, {})
+        weights.write_bytes((folder / "pytorch_model.bin").read_bytes())  # renamed
+        with pytest.raises(Exception, match=r"(?i)safetensors|header"):
+            load()
+    assert not (tmp_path / "mark").exists()
+
+
 @pytest.mark.parametrize("name", ["../up", "a/b", "a b", "$(touch x)", "a;b", "", ".hidden", "-rf", "a\nb", "ID+T", 7])
 @pytest.mark.parametrize("kind", ["backbones", "corpora", "datasets", "studies", "captioners", *OWN])
 def test_names_of_entries_stay_within_their_folder(kind, name):
@@ -176,7 +256,7 @@ TITLES = [
 
 @pytest.mark.slow
 def test_hostile_ids_and_titles_reach_no_shell_and_no_path(tmp_path):
-    """A data set of such ids from files to a trained run and a table of its recommendations' ranks."""
+    """A data set of such ids, and of covers named by them, from files to a trained run and a page of pictures."""
     rng = np.random.default_rng(0)
     raw = tmp_path / "raw"
     (raw / "covers").mkdir(parents=True)
@@ -186,39 +266,50 @@ def test_hostile_ids_and_titles_reach_no_shell_and_no_path(tmp_path):
     users = [f"user{item}" for item in HOSTILE] + [f"u{n}" for n in range(40)]
     pairs = [f"{user}\t{' '.join(rng.permutation(HOSTILE)[:8])}" for user in users]
     (raw / "pairs.tsv").write_text("\n".join(pairs) + "\n", encoding="utf-8")
+    pictured = {item for item in HOSTILE if "/" not in item}
+    for item in pictured:
+        pixels = rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(raw / "covers" / f"{item}.jpg", "JPEG")
+    broken = HOSTILE[1]
+    (raw / "covers" / f"{broken}.jpg").write_bytes(b"no picture")
     tiny_bert(tmp_path / "bert")
+    tiny_vit(tmp_path / "vit")
     short = {"adapter_width": 8, "blocks": 2, "batch_size": 16, "max_epochs": 2, "patience": 2}
     config = {
         "corpora": {"odd": {"title": "Odd; touch pwned", "layout": "amazon", "folder": "raw", "titles": "items.tsv",
-                            "covers": "covers", "videos": None, "audios": None}},
+                            "covers": "covers", "videos": None, "audios": None, "missing_limit": 1.0}},
         "datasets": {"odd": {"title": "$(touch pwned)", "corpus": "odd", "pairs": "pairs.tsv",
-                             "backbones": {"title": "own"}, "settings": {"all": short}}},
+                             "backbones": {"title": "own", "cover": "eye"}, "settings": {"all": short}}},
         "backbones": {"own": {"modality": "text", "source": "folder", "checkpoint": "bert", "width": 16, "blocks": 2,
+                             "pooling": "first"},
+                      "eye": {"modality": "image", "source": "folder", "checkpoint": "vit", "width": 16, "blocks": 2,
                              "pooling": "first"}},
     }  # fmt: skip
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    run = "results/odd/runs/crossan/T/default/seed=0"
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        str(ROOT / "Snakefile"),
-        "--directory",
-        str(tmp_path),
-        "--cores",
-        "2",
-    ]
+    run = "results/odd/runs/crossan/TI/default/seed=0"
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     env = {k: v for k, v in os.environ.items() if k not in ("SANREC_CONFIG", "PYTHONPATH")}
     before = set(tmp_path.parent.iterdir())
-    done = subprocess.run([*command, f"{run}/metrics.json"], capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert not [p for p in tmp_path.rglob("*pwned*") if "metrics" not in p.name]
+    targets = [f"{run}/metrics.json", "results/odd/media-report.csv"]
+    page = ["recommend", run, "--user", users[0], "--k", "30", "--out", "page.html"]
+    for words in ([*command, "--cores", "2", *targets], [sys.executable, "-m", "sanrec", *page]):
+        source = env | {"PYTHONPATH": str(ROOT / "src")}
+        done = subprocess.run(words, capture_output=True, text=True, env=source, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(tmp_path.rglob("pwned*"))
     assert not list(Path.cwd().glob("pwned"))
     assert set(tmp_path.parent.iterdir()) == before
     items = pd.read_parquet(tmp_path / "results/odd/items.parquet")
     assert items["item"].tolist() == HOSTILE
-    assert items["cover"].isna().all()  # secret.jpg is not one
+    covers = items.set_index("item")["cover"]
+    assert set(covers.dropna().index) == pictured  # ../../secret.jpg is no item's
+    report = pd.read_csv(tmp_path / "results/odd/media-report.csv", keep_default_na=False)
+    reasons = dict(zip(report["item"], report["reason"], strict=True))
+    assert set(reasons) == {broken, *HOSTILE} - (pictured - {broken})
+    assert reasons[broken].startswith("does not decode")
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert html.count("data:image/jpeg;base64,") > 10
+    assert "<script>alert(1)" not in html
     ranks = pd.read_parquet(tmp_path / run / "ranks.parquet")
     assert set(ranks["user"]) == set(users)
 

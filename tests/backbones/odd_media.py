@@ -7,6 +7,7 @@ regular expression. Where decoders may differ from version to version, either is
 import io
 import os
 import re
+import struct
 import wave
 from collections.abc import Callable
 from fractions import Fraction
@@ -140,6 +141,13 @@ def scrambled(data: bytes) -> bytes:
     return data[: middle - 200] + np.random.default_rng(1).bytes(400) + data[middle + 200 :]
 
 
+def quarter_turned(data: bytes) -> bytes:
+    """As a telephone held upright writes it: the display matrix of the track header turns every frame."""
+    place = data.index(b"tkhd") + 44
+    matrix = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    return data[:place] + matrix + data[place + len(matrix) :]
+
+
 def sound_alone(path: Path) -> None:
     with av.open(str(path), "w", format="mp4") as file:
         tone = file.add_stream("aac", rate=16000, layout="mono")
@@ -171,6 +179,7 @@ VIDEOS: dict[str, tuple[str, Maker, str | re.Pattern | None]] = {
     "vp9-webm": (".webm", lambda p: film(p, codec="libvpx-vp9"), None),
     "motion-jpeg": (".mkv", lambda p: film(p, codec="mjpeg", pixels="yuvj420p"), None),
     "lossless": (".mkv", lambda p: film(p, codec="ffv1"), None),
+    "turned": (".mp4", lambda p: spoiled(p, quarter_turned), None),
     "with-sound": (".mp4", lambda p: film(p, sound=True), None),
 }
 
@@ -233,6 +242,7 @@ TITLES: dict[str, tuple[bytes, str | None]] = {
     "empty": (b"", "no text"),
     "blank": (b" \t ", "no text"),
     "long": (b"a dog jumps over the box " * 4000, None),
+    "longer-than-csv-readers-allow": (b"a dog jumps over the box " * 8000, None),
     "not-utf-8": (b"caf\xe9 \xff\xfe", None),
     "newlines": (b'"red\nblue\r\ngreen"', None),
     "quotes": (b'"the ""red"" cat\'s"', None),

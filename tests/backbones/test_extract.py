@@ -132,11 +132,17 @@ def store_bytes(manifest: Path) -> dict[str, bytes]:
 def test_a_killed_extraction_goes_on_to_the_same_bytes(world, tmp_path, monkeypatch, kind, units):
     whole, broken = tmp_path / "whole.json", tmp_path / "broken.json"
     step.extract(*world.arguments(kind, whole), device="cpu")
-    real, written = filling.write_unit, []
+    real, written, halves = filling.write_unit, [], []
 
     def dying(group, rows, arrays, valid):
         if len(written) == units:  # in the middle of a unit: values are there, validity is not
             group["hidden"][rows.start : rows.stop] = 7
+            for name in ("hidden", "valid"):  # and a file is half written, under the name that zarr gives such ones
+                array, root = group[name], Path(group.store.root, name, "c", str(rows.start // group[name].chunks[0]))
+                half = root.joinpath(*"0" * (array.ndim - 1)).with_suffix(".0123456789abcdef.partial")
+                half.parent.mkdir(parents=True, exist_ok=True)
+                half.write_bytes(b"half")
+                halves.append(half)
             raise Killed
         written.append(rows)
         real(group, rows, arrays, valid)
@@ -145,6 +151,7 @@ def test_a_killed_extraction_goes_on_to_the_same_bytes(world, tmp_path, monkeypa
     with pytest.raises(Killed):
         step.extract(*world.arguments(kind, broken), device="cpu")
     assert not broken.exists()
+    assert [half.is_file() for half in halves] == [True, True]
     again = []
     monkeypatch.setattr(filling, "write_unit", lambda g, rows, *rest: (again.append(rows), real(g, rows, *rest)))
     step.extract(*world.arguments(kind, broken), device="cpu")

@@ -1,5 +1,7 @@
 """The readers of users' files: what they take, and what they say of a bad file."""
 
+import csv
+
 import pytest
 
 from sanrec.data.layouts import find_media, read_pairs, read_titles
@@ -37,6 +39,19 @@ def test_titles_of_the_microlens_layout(tmp_path, text, expected):
     found = read_titles(file(tmp_path, text), "microlens")
     assert found == expected
     assert list(found) == list(expected)
+
+
+@pytest.mark.parametrize("header", ["", "item,title\n"])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_title_may_be_longer_than_csv_readers_allow(tmp_path, header, first, quote):
+    long = "word " * 40_000 + "end"
+    rows = [f"1,{quote}{long}{quote}", "2,two"]
+    text = header + "\n".join(rows if first else rows[::-1]) + "\n"
+    limit = csv.field_size_limit()
+    assert limit < len(long)
+    assert read_titles(file(tmp_path, text), "microlens") == {"1": long, "2": "two"}
+    assert csv.field_size_limit() == limit
 
 
 def test_titles_of_the_amazon_layout_stay_as_they_stand(tmp_path):

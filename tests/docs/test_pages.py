@@ -105,6 +105,28 @@ def says(words, message):
     return words[-1] is None or end == len(message)
 
 
+def reasons():
+    """What the code says is wrong with a medium, as `templates` has it."""
+    for path in sorted((ROOT / "src/sanrec").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "MediaError":
+                for node in [call.args[1], *ast.iter_child_nodes(call.args[1])]:
+                    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+                    yield [part.value if isinstance(part, ast.Constant) else None for part in parts]
+
+
+def test_the_reasons_that_the_faq_explains_are_the_code_s():
+    page = (ROOT / "docs/faq.md").read_text(encoding="utf-8")
+    table = page.partition("| reason | what |")[2].partition("\n\n")[0]
+    explained = [reason for row in table.splitlines()[2:] for reason in re.findall("`(.*?)`", row.split("|")[1])]
+    every = [words for words in reasons() if any(isinstance(word, str) for word in words)]
+    assert len(explained) > 12
+    for reason in explained:
+        assert any(says(words, reason) for words in every), reason
+    kinds = ("does not decode (", "decoding takes longer than ", "its decoder crashed (", "no video stream", "no file")
+    assert all(any(reason.startswith(kind) for reason in explained) for kind in kinds)
+
+
 def test_the_messages_that_the_faq_explains_are_the_code_s():
     every, told = list(templates()), blocks("docs/faq.md")
     outputs = {told[n + 1].place for n, block in enumerate(told[:-1]) if block.mark == "fails"}  # test_commands.py's

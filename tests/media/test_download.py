@@ -1,10 +1,14 @@
 """The download steps against servers on this machine: mirrors, checksums, resumption, archives, a hub."""
 
+import errno
+import gzip
 import hashlib
 import io
 import json
 import logging
+import os
 import stat
+import sys
 import tarfile
 import threading
 import zipfile
@@ -18,6 +22,7 @@ from safetensors.numpy import save_file
 from sanrec.config import Backbone, Corpus
 from sanrec.errors import ConfigError, DataError
 from sanrec.files import read_json
+from sanrec.media import archives
 from sanrec.media.archives import unpack
 from sanrec.media.download import fetch_checkpoint, fetch_corpus, write_checkpoint_manifest
 from sanrec.media.web import redact
@@ -123,6 +128,19 @@ def test_a_local_folder_is_enough(tmp_path):
     assert record["files"] == {"titles.csv": len(TITLES), "covers/1.jpg": 3}
     assert record["missing"] == ["videos"]
     assert record["downloads"] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_no_text_is_left_out_and_named(tmp_path, caplog):
+    folder = tmp_path / "raw"
+    (folder / "covers").mkdir(parents=True)
+    (folder / "titles.csv").write_bytes(TITLES)
+    for name in (b"1.jpg", b"caf\xe9.jpg"):
+        (folder / "covers" / os.fsdecode(name)).write_bytes(b"abc")
+    fetch_corpus(corpus(folder, covers="covers"), tmp_path / "m.json", "mine")
+    assert read_json(tmp_path / "m.json")["files"] == {"titles.csv": len(TITLES), "covers/1.jpg": 3}
+    assert r"covers/caf\xe9.jpg" in caplog.text
+    assert "no UTF-8: 1," in caplog.text
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -345,10 +363,44 @@ def test_a_link_in_a_zip(tmp_path):
 def test_an_archive_that_is_too_large(tmp_path, kind):
     make_zip(tmp_path / "a.zip", {"x": bytes(10_000_000)})
     make_tar(tmp_path / "a.tar", ("x", bytes(10_000_000), {}))
-    with pytest.raises(DataError, match="unpacks to 10,000,000 bytes, more than the 9,999,999"):
+    with pytest.raises(DataError, match="unpacks to 10,000,000 bytes by 'x' already, more than the 9,999,999"):
         unpack(tmp_path / f"a.{kind}", tmp_path / "out", limit=9_999_999)
     assert not list((tmp_path / "out").iterdir())
     assert unpack(tmp_path / f"a.{kind}", tmp_path / "out", limit=10_000_000) == 1
+
+
+def test_a_tar_is_read_no_further_than_to_the_member_that_is_too_much(tmp_path):
+    """Its header says a terabyte, of which nothing is there: whoever reads on finds it damaged."""
+    info = tarfile.TarInfo("bomb")
+    info.size = 1 << 40
+    with gzip.open(tmp_path / "a.tgz", "wb") as file:
+        file.write(info.tobuf())
+    with pytest.raises(DataError, match="unpacks to 1,099,511,627,776 bytes by 'bomb' already"):
+        unpack(tmp_path / "a.tgz", tmp_path / "out", limit=1 << 30)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_of_too_many_members(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(archives, "MOST_MEMBERS", 3)
+    members = [("a/", b"", {"type": tarfile.DIRTYPE}), *((f"a/{number}", b"", {}) for number in range(3))]
+    for some in (members[:3], members):
+        make_zip(tmp_path / "a.zip", {name: content for name, content, _ in some})
+        make_tar(tmp_path / "a.tar", *some)
+        if some != members:
+            assert unpack(tmp_path / f"a.{kind}", tmp_path / "out") == 2
+    with pytest.raises(DataError, match="holds more than 3 files and folders"):
+        unpack(tmp_path / f"a.{kind}", tmp_path / "other")
+    assert not list((tmp_path / "other").iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_not_taken_for_a_damaged_archive(tmp_path, monkeypatch, number):
+    def write(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(archives, "_write", write)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        unpack(make_zip(tmp_path / "a.zip", {"x": b"x"}), tmp_path / "out")
 
 
 def test_a_zip_that_understates_its_size(tmp_path):

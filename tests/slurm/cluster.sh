@@ -48,7 +48,10 @@ up() {
   chown munge:munge /etc/munge/munge.key /run/munge
   chmod 400 /etc/munge/munge.key
   chmod 755 /run/munge
-  munge -n >/dev/null 2>&1 || setpriv --reuid=munge --regid=munge --clear-groups /usr/sbin/munged
+  if ! munge -n >/dev/null 2>&1; then
+    setpriv --reuid=munge --regid=munge --clear-groups /usr/sbin/munged
+    touch "$ROOT/munge-is-ours"   # `down` stops no other's
+  fi
   wait_for sh -c "munge -n | unmunge"
   local gpus=${GPUS:-0} gres=""
   rm -f /etc/slurm/gres.conf
@@ -112,7 +115,7 @@ down() {
   scancel --user=root 2>/dev/null || true
   stop "$ROOT/run/slurmd.pid"
   stop "$ROOT/run/slurmctld.pid"
-  stop /run/munge/munged.pid
+  [ ! -f "$ROOT/munge-is-ours" ] || stop /run/munge/munged.pid
   rm -f $CONF /etc/slurm/cgroup.conf /etc/slurm/gres.conf  # one without a controller makes every Snakemake start 10 s slower
   rm -rf "$ROOT"
 }

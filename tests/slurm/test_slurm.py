@@ -13,6 +13,8 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
+from tests.workflow.epochs import finished_epochs
+
 ROOT = Path(__file__).parents[2]
 SHORT = {"adapter_width": 8, "batch_size": 64, "max_epochs": 2, "patience": 2}
 RUN = "results/demo/runs/crossan/TI/default/seed=0"
@@ -82,6 +84,12 @@ def asked(job: str) -> dict[str, str]:
     return dict(re.findall(r"(\w+)=(\S*)", shown))
 
 
+def job_log(log: str, job: str) -> str:
+    """What Slurm and the job itself said of a failed job, in the file that the workflow names; "" of a good one."""
+    path = Path(re.search(rf"submitted with SLURM jobid {job} \(log: (\S+)\)", log)[1])
+    return path.read_text() if path.is_file() else ""
+
+
 def make_local(folder: Path, *targets: str) -> None:
     """Without Slurm."""
     done = subprocess.run(
@@ -122,38 +130,55 @@ def test_too_little_memory_is_mended_by_a_retry(cluster, tmp_path):
     make_local(tmp_path, "results/demo/items.parquet", "results/checkpoints/bert.json")
     make_config(tmp_path, resources={"memory": 0.04})
     log = Workflow(tmp_path, "results/demo/hidden/title/bert.json").finish()
-    assert "Trying to restart job" in log or "restart" in log
-    jobs = of_rule(log, "hidden")
-    assert len(jobs) > 1
+    *killed, last = jobs = of_rule(log, "hidden")
+    assert killed
+    assert log.count("Trying to restart job") >= len(killed)
+    for job in killed:  # Slurm calls it OUT_OF_MEMORY or FAILED, by what was in the way: the batch or the step in it
+        assert asked(job)["JobState"] in ("OUT_OF_MEMORY", "FAILED")
+        assert "exceeded memory limit" in job_log(log, job)
+    assert asked(last)["JobState"] == "COMPLETED"
     asked_for = [int(asked(job)["MinMemoryNode"].removesuffix("M")) for job in jobs]
     assert asked_for == [asked_for[0] * 2**retry for retry in range(len(jobs))]
 
 
-def test_too_little_time_is_mended_by_a_retry_that_goes_on(cluster, tmp_path):
+def begin_long_training(folder: Path, **more: object) -> tuple[Workflow, dict[str, float]]:
+    """A workflow that lacks a long run alone, and what of it is finished while its job runs: some epochs."""
     settings = {"all": SHORT, "crossan": {"max_epochs": LONG_EPOCHS, "patience": LONG_EPOCHS}}
     datasets = {"demo": {"settings": settings}}
-    make_config(tmp_path, datasets=datasets)
+    make_config(folder, datasets=datasets)
     stores = ("title/bert", "cover/vit")
-    make_local(tmp_path, "results/demo/interactions.parquet", *(f"results/demo/hidden/{one}.json" for one in stores))
-    make_config(tmp_path, datasets=datasets, resources={"time": 0.0001})
-    log = Workflow(tmp_path, f"{RUN}/metrics.json").finish(1200)
+    make_local(folder, "results/demo/interactions.parquet", *(f"results/demo/hidden/{one}.json" for one in stores))
+    make_config(folder, datasets=datasets, **more)
+    workflow = Workflow(folder, f"{RUN}/metrics.json")
+    workflow.wait_for(lambda _: len(finished_epochs(folder / RUN)) >= 3)
+    assert asked(of_rule(workflow.log.read_text(), "train")[0])["JobState"] == "RUNNING"
+    return workflow, finished_epochs(folder / RUN)
+
+
+def check_long_training(folder: Path, before: dict[str, float]) -> None:
+    """All epochs are there, and those that were finished were not trained again."""
+    history = finished_epochs(folder / RUN)
+    assert list(history) == [str(epoch) for epoch in range(1, LONG_EPOCHS + 1)]
+    assert {epoch: history[epoch] for epoch in before} == before
+
+
+def test_too_little_time_is_mended_by_a_retry_that_goes_on(cluster, tmp_path):
+    workflow, before = begin_long_training(tmp_path, resources={"time": 0.0001})
+    log = workflow.finish(1200)
     jobs = of_rule(log, "train")
     assert len(jobs) > 1
     assert [asked(job)["TimeLimit"] for job in jobs[:2]] == ["00:01:00", "00:02:00"]
     assert asked(jobs[0])["JobState"] == "TIMEOUT"
-    history = pd.read_csv(tmp_path / RUN / "history.csv")
-    assert history["epoch"].tolist() == list(range(1, LONG_EPOCHS + 1))
+    check_long_training(tmp_path, before)
 
 
-def test_a_cancelled_job_is_tried_again(cluster, tmp_path):
-    make_config(tmp_path)
-    workflow = Workflow(tmp_path, "results/demo/hidden/title/bert.json")
-    workflow.wait_for(lambda log: of_rule(log, "hidden"))
-    job = of_rule(workflow.log.read_text(), "hidden")[0]
+def test_a_running_job_that_is_cancelled_is_tried_again_and_goes_on(cluster, tmp_path):
+    workflow, before = begin_long_training(tmp_path)
+    job = of_rule(workflow.log.read_text(), "train")[0]
     subprocess.run(["scancel", job], check=True)
-    log = workflow.finish()
-    assert len(of_rule(log, "hidden")) == 2
-    assert asked(job)["JobState"] == "CANCELLED"
+    log = workflow.finish(1200)
+    assert [asked(one)["JobState"] for one in of_rule(log, "train")] == ["CANCELLED", "COMPLETED"]
+    check_long_training(tmp_path, before)
 
 
 def test_the_controller_may_be_restarted_in_the_middle(cluster, tmp_path):

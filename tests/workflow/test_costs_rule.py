@@ -1,5 +1,6 @@
 """What the rule of the figures of costs needs, and what makes it measure anew."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from sanrec import snakefile
 from sanrec.errors import ConfigError
 from sanrec.hardware import machine_of
 from sanrec.load import load_config
+from sanrec.snakefile import costs
 
 ROOT = Path(__file__).parents[2]
 FIGURES = snakefile.figures(ROOT / "workflow/figures")
@@ -45,6 +47,31 @@ def test_figures_of_another_machine_cannot_be_asked_for_here():
 
 
 @pytest.mark.parametrize(
+    ("values", "elsewhere", "warned"),
+    [
+        ({}, True, True),
+        ({"machine": "nodes"}, True, True),  # its cores would be this machine's
+        ({"timing": {"cores": 3}}, True, True),
+        ({"machine": "nodes", "timing": {"cores": 3}}, True, False),
+        ({}, False, False),
+    ],
+)
+def test_a_job_that_measures_on_a_cluster_is_told_of_its_nodes(values, elsewhere, warned, caplog):
+    config = load_config(values)
+    costs._warn.cache_clear()
+    for _ in range(2):
+        snakefile.costs_needs(config, "demo", machine_of(config), "batch-size", FIGURES.values(), elsewhere)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == warned
+    assert not warned or f"'{machine_of(config)}' with {snakefile.all_cores(config)} cores" in said[0]
+
+
+def test_measuring_jobs_ask_for_the_cores_of_the_machine_or_of_the_config():
+    assert snakefile.all_cores(load_config()) == os.cpu_count()
+    assert snakefile.all_cores(load_config({"timing": {"cores": 3}})) == 3
+
+
+@pytest.mark.parametrize(
     "changed",
     [
         {"timing": {"steps": 2}},
@@ -64,6 +91,7 @@ def test_what_changes_a_cost_measures_anew(changed):
     [
         {"seeds": [1, 2]},
         {"timing": {"repeats": 2, "warm_up": 2}},  # of Table 4
+        {"timing": {"cores": 3}},
         {"studies": {"demo": {"points": {"adapter_width": [4]}}}},
         settings(crossan={"adapter_width": 16}),
     ],

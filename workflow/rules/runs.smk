@@ -85,14 +85,14 @@ rule efficiency:
     # Time, memory and parameters of every row of Table 4 on this machine, in one call. It asks for all cores, so that
     # nothing runs beside it: other jobs would be in its times.
     input:
-        lambda w: needs.efficiency_needs(CONFIG, w.dataset, w.machine, TABLES.values()),
+        lambda w: needs.efficiency_needs(CONFIG, w.dataset, w.machine, TABLES.values(), needs.elsewhere(workflow)),
     output:
         "results/{dataset}/efficiency/{machine}.json",
     log:
         "results/logs/efficiency/{dataset}/{machine}.log",
     conda:
         "../../envs/train.yaml"
-    threads: needs.all_cores()
+    threads: needs.all_cores(CONFIG)
     resources:
         runtime=needs.minutes(CONFIG, 1440),
         mem_mb=needs.megabytes(CONFIG, 8000),
@@ -108,7 +108,9 @@ rule costs:
     # Time and memory at the points of a figure on this machine, in one call; what is finished survives a killed job. It
     # asks for all cores, as above.
     input:
-        lambda w: needs.costs_needs(CONFIG, w.dataset, w.machine, w.measurement, FIGURES.values()),
+        lambda w: needs.costs_needs(
+            CONFIG, w.dataset, w.machine, w.measurement, FIGURES.values(), needs.elsewhere(workflow)
+        ),
     output:
         "results/{dataset}/efficiency/{machine}/{measurement}.json",
     log:
@@ -117,7 +119,7 @@ rule costs:
         measurement=needs.one_of(needs.measurements(FIGURES.values())),
     conda:
         "../../envs/train.yaml"
-    threads: needs.all_cores()
+    threads: needs.all_cores(CONFIG)
     resources:
         runtime=needs.minutes(CONFIG, 1440),
         mem_mb=needs.megabytes(CONFIG, 8000),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sanrec.progress import bar
 if TYPE_CHECKING:
     import zarr
 
+HALF = ".partial"  # how zarr's local store ends the name of a file until it is whole
 FLOAT16_LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -97,11 +99,21 @@ class Writer:
     def write(self, *unit: Any) -> None:
         """Begin to write a unit (see `write_unit`), when the one before is there. Raises what went wrong with that."""
         self._wait()
-        self._under_way = self._thread.submit(write_unit, *unit)
+        self._under_way = self._thread.submit(_write_cleanly, *unit)
 
     def _wait(self) -> None:
         if self._under_way is not None:
             self._under_way.result()
+
+
+def _write_cleanly(group: "zarr.Group", rows: range, *values: Any) -> None:
+    """Write a unit, and take away what a job that was killed there had half written: zarr never comes back to it."""
+    for name, array in group.arrays():
+        chunks, each = Path(group.store.root, group.path, name, "c"), array.chunks[0]
+        for place in range(rows.start // each, -(-rows.stop // each)):
+            for half in (*chunks.glob(f"{place}.*{HALF}"), *chunks.glob(f"{place}/**/*{HALF}")):
+                half.unlink()
+    write_unit(group, rows, *values)
 
 
 def _as_it_is(group: "zarr.Group", unit: range, new: bool) -> dict[str, np.ndarray]:

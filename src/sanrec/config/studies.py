@@ -55,12 +55,15 @@ class Threads(Frozen):
 
 
 class Resources(Frozen):
-    """What jobs ask a cluster for, as a multiple of what the rules ask for by themselves."""
+    """What jobs ask a cluster for: multiples of what the rules ask for by themselves, and a bound."""
 
     time: float = Field(1.0, gt=0)
     """Of the running time. Every retry asks for twice as much as the attempt before."""
     memory: float = Field(1.0, gt=0)
     """Of the memory. Every retry asks for twice as much as the attempt before."""
+    longest: Count | None = None
+    """Most minutes that a job asks for, also in a retry: what the partition gives at most, above which jobs are refused
+    or wait for ever; by default no bound. A job that needs longer goes on in its retries from where it was."""
 
 
 class Timing(Frozen):
@@ -75,6 +78,9 @@ class Timing(Frozen):
     steps: Count = 20
     """Training steps that are timed at each point of a figure; their median, times an epoch's number of steps, is the
     time of an epoch."""
+    cores: Count | None = None
+    """Cores that a job asks for that measures, so that nothing runs beside it: by default those of the machine that the
+    workflow starts on. On a cluster: those of a node (docs: hpc). What is timed has `threads.train`."""
 
 
 class Tuning(Frozen):

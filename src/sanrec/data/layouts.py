@@ -13,6 +13,7 @@ import io
 import logging
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import scandir
 from pathlib import Path
@@ -31,6 +32,7 @@ SUFFIXES = {
     "audio": (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus"),
 }
 HEADER_IDS = {"item", "itemid", "id", "video", "videoid"}  # first column's name, where a titles csv has a header
+LONGEST_FIELD = 2**31 - 1  # what a C long holds everywhere
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 QUOTED = re.compile(r'"(?:[^"]|"")*"')  # a whole csv field in quotes, those inside it doubled
 
@@ -86,6 +88,22 @@ def _csv_lines(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
     """
     if not text.strip():
         return
+    with _fields_up_to(len(text)):
+        yield from _csv_fields(path, text)
+
+
+@contextmanager
+def _fields_up_to(length: int) -> Iterator[None]:
+    """Have csv readers take fields of so many characters; by themselves they refuse those above 131,072."""
+    before = csv.field_size_limit()
+    csv.field_size_limit(max(before, min(length, LONGEST_FIELD)))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _csv_fields(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
     first = next(csv.reader([text.split("\n", 1)[0].strip()]), [])
     names = [name.strip().lower().replace("_", "") for name in first]
     if len(names) >= 2 and names[0] in HEADER_IDS and names[1] == "title":

@@ -1,9 +1,11 @@
 """Unpack downloaded zip and tar archives without letting them write anywhere but into their folder.
 
-Names that lead out of the folder, links and devices are refused, and so is more than a share of the free disk: all
-members are looked at before the first is written.
+Names that lead out of the folder, links and devices are refused, and so is more than a share of the free disk, or more
+members than anybody means: all are looked at before the first is written, and no further than to the first that is
+refused.
 """
 
+import errno
 import lzma
 import re
 import shutil
@@ -11,11 +13,11 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TypeVar
 
 from tqdm import tqdm
 
@@ -24,9 +26,13 @@ from sanrec.files import atomic
 from sanrec.progress import bar
 
 FREE_SHARE = 0.9  # of the free disk, what an archive may take at most
+MOST_MEMBERS = 2_000_000  # files and folders in an archive: each costs memory, and next to nothing in the archive
 PIECE = 1 << 20  # bytes copied at a time
+FULL = (errno.ENOSPC, errno.EDQUOT)
 # what the readers raise: plain OSError for broken gz and bz2, RuntimeError where a password is needed
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,25 +49,34 @@ def unpack(archive: Path, folder: Path, limit: int | None = None) -> int:
 
     `limit`: most bytes to write, FREE_SHARE of the free disk where None. A file that is there in full size already is
     left, so a killed unpacking goes on where it was. Raises DataError for an archive that is broken or of another
-    kind, for member names that lead elsewhere, links and devices, for one that is too large, and where a file of
-    another size is in the way; of such an archive nothing is written, a broken one may show late.
+    kind, for member names that lead elsewhere, links and devices, for one that is too large or has too many members,
+    and where a file of another size is in the way; of such an archive nothing is written, a broken one may show late.
+    Raises OSError where the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     limit = int(FREE_SHARE * shutil.disk_usage(folder).free) if limit is None else limit
     try:
         with _members(archive) as members:
-            wanted = [member for member in members if not _is_there(folder / member.path, member.size, archive)]
-            total = sum(member.size for member in wanted)
-            if total > limit:
-                raise DataError(
-                    f"{archive}: unpacks to {total:,} bytes, more than the {limit:,} that may be written in {folder}. "
-                    "Make room on the disk, or unpack it by hand elsewhere and name that folder in config"
-                )
+            files, total, wanted = 0, 0, []
+            for member in members:
+                files += 1
+                if _is_there(folder / member.path, member.size, archive):
+                    continue
+                wanted.append(member)
+                total += member.size
+                if total > limit:
+                    raise DataError(
+                        f"{archive}: unpacks to {total:,} bytes by '{member.path}' already, more than the {limit:,} "
+                        f"that may be written in {folder}. Make room on the disk, or unpack it by hand elsewhere and "
+                        "name that folder in config"
+                    )
             with bar(total=total, unit="B", unit_scale=True, desc=f"unpack {archive.name}") as progress:
                 for member in wanted:
                     _write(member, folder / member.path, archive, progress)
-            return len(members)
+            return files
     except BROKEN as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
         why = str(error).split(":", 1)[0] or type(error).__name__  # tarfile goes on to list each format's complaint
         raise DataError(
             f"{archive}: cannot be unpacked ({why}). If it is damaged, delete it to have it fetched again; if it is no "
@@ -93,25 +108,40 @@ def _write(member: Member, path: Path, archive: Path, progress: tqdm) -> None:
 
 
 @contextmanager
-def _members(archive: Path) -> Iterator[list[Member]]:
-    """The regular files of an archive, every name and kind in it checked."""
+def _members(archive: Path) -> Iterator[Iterator[Member]]:
+    """The regular files of an archive, found one by one, every name and kind in it checked."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
-            found = []
-            for info in file.infolist():
-                kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
-                path = _check(archive, info.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
-                if not info.is_dir():
-                    found.append(Member(path, info.file_size, lambda info=info: file.open(info)))
-            yield found
+            yield _in_zip(archive, file)
     else:
         with tarfile.open(archive) as file:
-            found = []
-            for info in file.getmembers():
-                path = _check(archive, info.name, info.isreg() or info.isdir())
-                if info.isreg():
-                    found.append(Member(path, info.size, lambda info=info: file.extractfile(info)))
-            yield found
+            yield _in_tar(archive, file)
+
+
+def _in_zip(archive: Path, file: zipfile.ZipFile) -> Iterator[Member]:
+    for info in _counted(archive, file.infolist()):
+        kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
+        path = _check(archive, info.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
+        if not info.is_dir():
+            yield Member(path, info.file_size, lambda info=info: file.open(info))
+
+
+def _in_tar(archive: Path, file: tarfile.TarFile) -> Iterator[Member]:
+    for info in _counted(archive, file):  # `getmembers` would decompress all of it first
+        path = _check(archive, info.name, info.isreg() or info.isdir())
+        if info.isreg():
+            yield Member(path, info.size, lambda info=info: file.extractfile(info))
+
+
+def _counted(archive: Path, members: Iterable[T]) -> Iterator[T]:
+    """All members of an archive. Raises DataError where they are too many."""
+    for number, member in enumerate(members, start=1):
+        if number > MOST_MEMBERS:
+            raise DataError(
+                f"{archive}: holds more than {MOST_MEMBERS:,} files and folders. If you trust it, unpack it by hand "
+                "beside itself and take `unpack: true` from its download"
+            )
+        yield member
 
 
 def _check(archive: Path, name: str, plain: bool) -> PurePosixPath:

@@ -32,9 +32,10 @@ def fetch_corpus(corpus: Corpus, manifest: str | Path, name: str = "NAME") -> No
 
     Each download is taken from the folder where it is there, else from the first of its addresses that gives it with
     the right checksum; archives are unpacked beside themselves. The manifest holds the folder, each download's bytes
-    and sha256, the size of every file of the corpus, and what is configured but missing. Raises DataError where a
-    download has no source left or a wrong checksum, and where the titles file is missing after all; ConfigError where
-    a download's path leads out of the folder. `name` is the corpus' name in config, for messages.
+    and sha256, the size of every file of the corpus, and what is configured but missing; files whose names are no
+    UTF-8 are no item's, and left out with a warning. Raises DataError where a download has no source left or a wrong
+    checksum, and where the titles file is missing after all; ConfigError where a download's path leads out of the
+    folder. `name` is the corpus' name in config, for messages.
     """
     folder = Path(corpus.folder)
     downloads = []
@@ -46,14 +47,26 @@ def fetch_corpus(corpus: Corpus, manifest: str | Path, name: str = "NAME") -> No
             downloads[-1]["unpacked"] = unpack(path, path.parent)
     _require_titles(corpus, name)
     files: dict[str, int] = {}
-    missing = []
+    missing, no_text = [], []
     for part in filter(None, (corpus.titles, corpus.covers, corpus.videos, corpus.audios)):
         place = folder / part
         found = sorted(path for path in place.iterdir() if path.is_file()) if place.is_dir() else [place]
-        if place.exists():
-            files |= {Path(os.path.relpath(path, folder)).as_posix(): path.stat().st_size for path in found}
-        else:
+        if not place.exists():
             missing.append(part)
+            continue
+        for path in found:
+            file = Path(os.path.relpath(path, folder)).as_posix()
+            if _is_text(file):
+                files[file] = path.stat().st_size
+            else:
+                no_text.append(file)
+    if no_text:
+        log.warning(
+            "corpus '%s': left out for names that are no UTF-8: %d, the first is %s; rename them by their items' ids",
+            name,
+            len(no_text),
+            os.fsencode(no_text[0]).decode(errors="backslashreplace"),
+        )
     record = {
         "folder": corpus.folder,
         "downloads": downloads,
@@ -62,6 +75,15 @@ def fetch_corpus(corpus: Corpus, manifest: str | Path, name: str = "NAME") -> No
         "version": STEPS["download"],
     }
     write_json(manifest, record)
+
+
+def _is_text(name: str) -> bool:
+    """Whether the bytes of a file's name are UTF-8: Python puts surrogates for those that are not."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _fetch(download: Download, folder: Path, key: str) -> Path:

@@ -4,7 +4,7 @@ Rules hold no logic; what they need to know stands here, where tests reach it.
 """
 
 from sanrec.searches import finished as tuned_needs
-from sanrec.snakefile.base import all_cores, beside_snakefile, none_of, one_of, other_than, settle
+from sanrec.snakefile.base import all_cores, beside_snakefile, elsewhere, none_of, one_of, other_than, settle
 from sanrec.snakefile.corpora import (
     corpus_needs,
     dataset_needs,
@@ -90,6 +90,7 @@ __all__ = [
     "efficiency_needs",
     "efficiency_record",
     "efficiency_specs",
+    "elsewhere",
     "figure_files",
     "figure_needs",
     "figure_record",

@@ -31,9 +31,14 @@ def settle(values: Mapping[str, Any], folder: str = ".snakemake/sanrec") -> Conf
     return load_config(values)
 
 
-def all_cores() -> int:
-    """The cores of this machine: a job that asks for them all has no other beside it."""
-    return os.cpu_count() or 1
+def all_cores(config: Config) -> int:
+    """The cores of the machine that measures, this one unless the config says: a job that asks for all is alone."""
+    return config.timing.cores or os.cpu_count() or 1
+
+
+def elsewhere(workflow: Any) -> bool:
+    """Whether Snakemake's `workflow` gives its jobs to a cluster; false in such a job itself."""
+    return workflow.non_local_exec and workflow.is_main_process
 
 
 def beside_snakefile(folder: str, path: str) -> str:

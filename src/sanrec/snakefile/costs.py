@@ -1,7 +1,9 @@
 """Measurements of time and memory: what they need, and what of tables, figures and config they depend on."""
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from sanrec import artifacts
 from sanrec.config import Config
@@ -11,22 +13,42 @@ from sanrec.reporting.cost_specs import CostFigure, measured_points
 from sanrec.reporting.figure_base import Figure
 from sanrec.reporting.specs import TableSpec
 from sanrec.reporting.table_runs import measured_runs
-from sanrec.snakefile.base import beside_snakefile
+from sanrec.snakefile.base import all_cores, beside_snakefile
+
+log = logging.getLogger(__name__)
 
 
-def efficiency_needs(config: Config, dataset: str, machine: str, specs: Iterable[TableSpec]) -> list[str]:
-    """What the rows read whose cost is measured on a data set. Raises ConfigError for another machine than this one."""
-    _check_machine(config, machine)
+def efficiency_needs(
+    config: Config, dataset: str, machine: str, specs: Iterable[TableSpec], elsewhere: bool = False
+) -> list[str]:
+    """What the rows read whose cost is measured on a data set; `elsewhere`: in a job on a cluster (`base.elsewhere`).
+
+    Raises ConfigError for another machine than this one.
+    """
+    _check_machine(config, machine, elsewhere)
     needs = [path for run in measured_runs(config, dataset, specs) for path in artifacts.run_needs(config, run)]
     return list(dict.fromkeys(needs))
 
 
-def _check_machine(config: Config, machine: str) -> None:
-    """Raise ConfigError for another machine than this one."""
+def _check_machine(config: Config, machine: str, elsewhere: bool) -> None:
+    """Raise ConfigError for another machine than this one; warn where a job elsewhere is taken for one on it."""
     if machine != machine_of(config):
         raise ConfigError(
-            f"results of machine '{machine}' cannot be made here: this is '{machine_of(config)}' (config key 'machine')"
+            f"results of machine '{machine}' cannot be made here: this is '{machine_of(config)}' (config key "
+            "'machine'). Where jobs run on other machines than the workflow starts on, set it to a name for those"
         )
+    if elsewhere and (config.machine == "auto" or config.timing.cores is None):
+        _warn(machine, all_cores(config))
+
+
+@cache  # once
+def _warn(machine: str, cores: int) -> None:
+    log.warning(
+        "time and memory are to be measured in a job of the cluster, which takes its node for '%s' with %d cores, as "
+        "this machine. It fails on another: set config keys 'machine' and 'timing.cores' for the nodes (docs/hpc.md)",
+        machine,
+        cores,
+    )
 
 
 def efficiency_record(config: Config, dataset: str, specs: Iterable[TableSpec]) -> str:
@@ -45,9 +67,11 @@ def efficiency_specs(folder: str, specs: Mapping[str, TableSpec]) -> list[str]:
     return [beside_snakefile(folder, f"workflow/tables/{name}.yaml") for name in names]
 
 
-def costs_needs(config: Config, dataset: str, machine: str, measurement: str, figures: Iterable[Figure]) -> list[str]:
-    """What the points read that are measured for figures. Raises ConfigError for another machine than this one."""
-    _check_machine(config, machine)
+def costs_needs(
+    config: Config, dataset: str, machine: str, measurement: str, figures: Iterable[Figure], elsewhere: bool = False
+) -> list[str]:
+    """What the points read that are measured for figures; `elsewhere` and errors as of `efficiency_needs`."""
+    _check_machine(config, machine, elsewhere)
     points = measured_points(config, dataset, measurement, figures)
     return list(dict.fromkeys(path for run, _ in points for path in artifacts.run_needs(config, run)))
 

@@ -11,8 +11,8 @@ Resource = Callable[[Any, int], int]
 
 
 def minutes(config: Config, first: float) -> Resource:
-    """The `runtime` of a rule: minutes at the first attempt, times the config's `resources.time`."""
-    return _growing(first * config.resources.time)
+    """The `runtime` of a rule: minutes at the first attempt, times `resources.time` of the config, up to `longest`."""
+    return _growing(first * config.resources.time, config.resources.longest)
 
 
 def megabytes(config: Config, first: float) -> Resource:
@@ -20,8 +20,9 @@ def megabytes(config: Config, first: float) -> Resource:
     return _growing(first * config.resources.memory)
 
 
-def _growing(first: float) -> Resource:
+def _growing(first: float, most: int | None = None) -> Resource:
     def resource(wildcards: Any, attempt: int) -> int:
-        return math.ceil(first) * 2 ** (attempt - 1)
+        asked = math.ceil(first) * 2 ** (attempt - 1)
+        return asked if most is None else min(asked, most)
 
     return resource
