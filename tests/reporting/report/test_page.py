@@ -7,16 +7,19 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from sanrec import cli
 from sanrec.errors import DataError
 from sanrec.reporting.report import texts
 from sanrec.reporting.report.build import write_report
 from sanrec.reporting.report.runs import read_row
 from sanrec.reporting.report.tables import MARKS, MOST_ROWS, read_numbers, read_page
-from tests.reporting.report.folder import HOSTILE
+from tests.reporting.report.folder import HOSTILE, ROOT
 
 
 class Elements(HTMLParser):
@@ -275,6 +278,23 @@ def test_the_page_stays_small_with_many_runs(results):
     page = results.render()
     assert len(curves(page)) == 300
     assert len(page) < 1_000_000  # 300 runs of 50 epochs
+
+
+def test_the_command_shows_tables_of_ones_own_too(results, monkeypatch):
+    monkeypatch.chdir(results.root)
+    monkeypatch.delenv("SANREC_CONFIG", raising=False)
+    Path("config.yaml").write_text("tables: [tables/*.yaml]\n")
+    Path("tables").mkdir()
+    values = {"title": "Mine", "kind": "statistics", "datasets": ["demo"], "statistics": {"Users": "users"}}
+    Path("tables/shop.yaml").write_text(yaml.safe_dump(values))
+    results.table("shop", title="Mine: a small one")
+    folders = [str(ROOT / "workflow" / kind) for kind in ("tables", "figures")]
+    assert cli.main(["report", *folders, "results/report.html"]) == 0
+    page = Path("results/report.html").read_text(encoding="utf-8")
+    elements = Elements(page)
+    assert [text for _, text in elements.all("h3")] == ["Mine: a small one"]
+    assert next(text for _, text in elements.all("h2")) == "Beyond the papers"
+    assert "results/shop.csv" not in [text for _, text in elements.all("code")]  # as one that is not made yet
 
 
 def test_it_is_written_whole(full):
