@@ -1,8 +1,10 @@
 """What a target will take, by the jobs that Snakemake lists for the real Snakefile."""
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,35 @@ def test_media_that_are_missing_are_named_one_by_one(planned, folder):
         backbones={"mine": mine | {"width": 8}, "vec": features | {"width": 8}},
     )
     assert sorted(one.path for one in plan.missing) == ["models/x", "raw/clips", "raw/p.tsv", "vec.npy"]
+
+
+def test_raw_files_that_are_fetched_are_downloads(planned, folder):
+    hidden = "https://me:word@data.example.org/{}?token=secret"
+    downloads = [
+        {"file": "covers.zip", "urls": [hidden.format("covers.zip")], "bytes": "1.5GB", "unpack": True},
+        {"file": "items.tsv", "urls": [hidden.format("items.tsv"), "/mnt/mirror/items.tsv"]},
+        {"file": "users.tsv", "urls": [hidden.format("users.tsv")]},
+    ]
+    corpus = {"title": "Shop", "layout": "amazon", "folder": "raw", "titles": "items.tsv", "covers": "covers"}
+    data = {"title": "Shop", "corpus": "shop", "pairs": "users.tsv", "backbones": {"title": "bert"}}
+    (folder / "raw").mkdir()
+    (folder / "raw/users.tsv").write_text("u1\ta1 a2 a3 a4 a5\n")
+    plan = planned(
+        "results/shop/statistics.json",
+        corpora={"shop": corpus | {"downloads": downloads}},
+        datasets={"shop": data},
+    )
+    assert plan.downloads == ()
+    assert [(one.file, one.bytes) for one in plan.raw_files] == [("covers.zip", 1_500_000_000), ("items.tsv", None)]
+    assert plan.raw_files[1].places == ("data.example.org", "/mnt/mirror/items.tsv")
+    stores = {need.what: need.bytes for need in plan.disk}
+    assert stores["shop: covers.zip"] == 1_500_000_000
+    assert stores["shop: covers.zip, unpacked"] is None
+    text = as_text(plan)
+    assert "downloads: 1.5 GB and 1 of unknown size" in text
+    assert "covers.zip from data.example.org" in text
+    assert not {"secret", "word"} & set(re.findall(r"\w+", text + json.dumps(as_record(plan))))
+    assert "downloads: none" in as_text(replace(plan, raw_files=()))
 
 
 def test_what_is_not_right_is_said_as_snakemake_says_it(folder):

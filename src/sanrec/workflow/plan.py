@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sanrec.config import Config
 from sanrec.disk import BYTES, store_bytes
@@ -34,6 +35,18 @@ class Download:
 
 
 @dataclass(frozen=True)
+class RawFile:
+    """A raw file of a corpus that is to be fetched."""
+
+    corpus: str
+    file: str
+    places: tuple[str, ...]
+    """The hosts of its addresses, or the folders, without what may be secret in an address."""
+    bytes: int | None
+    unpack: bool
+
+
+@dataclass(frozen=True)
 class Need:
     """Bytes of something, None where they are unknown, and where the figure is from."""
 
@@ -54,6 +67,7 @@ class Plan:
     estimates: dict[tuple[str, ...], Estimate | None]
     """Of each job to be done, by its outputs."""
     downloads: tuple[Download, ...]
+    raw_files: tuple[RawFile, ...]
     disk: tuple[Need, ...]
     gpu: tuple[Need, ...]
     missing: tuple[Missing, ...]
@@ -78,13 +92,15 @@ def make_plan(listing: Listing, world_items: Callable[[Mapping[str, Any]], int])
             done[job.kind] = done.get(job.kind, 0) + 1
     fetched = [_download(config, weighing, job) for job in needed if job.rule == "checkpoint"]
     downloads = tuple(found for found in fetched if found)
+    raw_files = tuple(file for job in needed if job.rule == "download" for file in _raw_files(config, job))
     return Plan(
         config.study,
         needed,
         done,
         {job.outputs: estimates.of(job) for job in needed},
         downloads,
-        summed(_disk(config, weighing, needed, downloads)),
+        raw_files,
+        summed(_disk(config, weighing, needed, downloads, raw_files)),
         tuple({need.what: need for need in _gpu(config, weighing, estimates, needed)}.values()),
         tuple(missing_files(config, needed)),
         shutil.disk_usage(Path.cwd()).free,
@@ -101,9 +117,30 @@ def _download(config: Config, weighing: Weighing, job: Job) -> Download | None:
     return Download(name, record.checkpoint, record.revision or "", size, source, record.license, record.gated)
 
 
-def _disk(config: Config, weighing: Weighing, jobs: Sequence[Job], downloads: Iterable[Download]) -> Iterator[Need]:
+def _raw_files(config: Config, job: Job) -> Iterator[RawFile]:
+    """What a corpus' job fetches: what has an address and is not in the folder."""
+    name = job.wildcards["corpus"]
+    corpus = config.find("corpus", name)
+    for download in corpus.downloads:
+        if download.urls and not Path(corpus.folder, download.file).exists():
+            addresses = [urlsplit(url) for url in download.urls]
+            places = tuple(dict.fromkeys(address.hostname or address.path for address in addresses))
+            yield RawFile(name, download.file, places, download.bytes, download.unpack)
+
+
+def _disk(
+    config: Config,
+    weighing: Weighing,
+    jobs: Sequence[Job],
+    downloads: Iterable[Download],
+    raw_files: Iterable[RawFile],
+) -> Iterator[Need]:
     """What will be written, the small files of data sets, tables and figures aside."""
     yield from (Need(f"checkpoint {d.name}", d.bytes, d.source) for d in downloads)
+    for file in raw_files:
+        yield Need(f"{file.corpus}: {file.file}", file.bytes, "config")
+        if file.unpack:
+            yield Need(f"{file.corpus}: {file.file}, unpacked", None, "")
     for job in jobs:
         if job.rule == "hidden":
             yield _store(config, weighing, job)
@@ -174,5 +211,6 @@ def as_record(plan: Plan) -> dict[str, Any]:
         for job in plan.jobs
         for known in [plan.estimates[job.outputs]]
     ]
-    parts = {name: [asdict(one) for one in getattr(plan, name)] for name in ("downloads", "disk", "gpu", "missing")}
+    lists = ("downloads", "raw_files", "disk", "gpu", "missing")
+    parts = {name: [asdict(one) for one in getattr(plan, name)] for name in lists}
     return {"study": plan.study, "jobs": jobs, "done": plan.done, **parts, "free_bytes": plan.free}

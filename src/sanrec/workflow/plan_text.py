@@ -79,7 +79,7 @@ def _sources_text(plan: Plan) -> list[str]:
 
 
 def _downloads_text(plan: Plan) -> list[str]:
-    if not plan.downloads:
+    if not plan.downloads and not plan.raw_files:
         return ["downloads: none"]
     rows = [
         [
@@ -90,9 +90,10 @@ def _downloads_text(plan: Plan) -> list[str]:
         ]
         for d in plan.downloads
     ]
-    known = sum(d.bytes or 0 for d in plan.downloads)
+    rows += [[f"  {f.corpus}", f"{f.file} from {' or '.join(f.places)}", _size(f.bytes), ""] for f in plan.raw_files]
+    sizes = [one.bytes for one in (*plan.downloads, *plan.raw_files)]
     return [
-        f"downloads: {spell_bytes(known)}{_and_unknown(d.bytes for d in plan.downloads)}",
+        f"downloads: {spell_bytes(sum(size or 0 for size in sizes))}{_and_unknown(sizes)}",
         *columns(rows, right=(2,)),
     ]
 
