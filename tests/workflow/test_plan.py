@@ -14,8 +14,9 @@ from sanrec import cli
 from sanrec.demo.world import World
 from sanrec.disk import store_bytes
 from sanrec.errors import SanrecError
+from sanrec.load import load_config
 from sanrec.workflow import jobs
-from sanrec.workflow.jobs import list_jobs
+from sanrec.workflow.jobs import Job, Listing, list_jobs
 from sanrec.workflow.plan import as_record, make_plan
 from sanrec.workflow.plan_text import as_text
 
@@ -146,6 +147,39 @@ def test_raw_files_that_are_fetched_are_downloads(planned, folder):
     assert "covers.zip from data.example.org" in text
     assert not {"secret", "word"} & set(re.findall(r"\w+", text + json.dumps(as_record(plan))))
     assert "downloads: none" in as_text(replace(plan, raw_files=()))
+
+
+def listed(rule, output, **wildcards):
+    return Job(rule, (output,), (), (), None, wildcards, True, "", 1, None, None)
+
+
+def test_what_trains_measures_or_is_not_known_may_need_a_gpu():
+    config = load_config({"study": "paper"})
+    may = (
+        listed("tune", "results/microlens-100k/tuning/crossan/TI.yaml", dataset="microlens-100k", model="crossan"),
+        listed("tune_backbones", "results/scientific/tuning/lora/TI.yaml", dataset="scientific", model="lora"),
+        listed("efficiency", "results/microlens-100k/efficiency/m.json", dataset="microlens-100k"),
+        listed("costs", "results/scientific/costs/m/figure5.json", dataset="scientific"),
+        listed("information", "x/information.json", dataset="microlens-50k"),
+        listed("cluster", "clusters.csv"),
+    )
+    known = (
+        listed("tune", "results/demo/tuning/crossan/TI.yaml", dataset="demo", model="crossan"),
+        listed("efficiency", "results/demo/efficiency/m.json", dataset="demo"),
+        listed("table", "results/table3.csv", table="table3"),
+        listed("report", "results/report.html"),
+    )
+    plan = make_plan(Listing((*may, *known), config, None), world_items)
+    assert [(need.what, need.bytes) for need in plan.gpu] == [
+        ("search microlens-100k/crossan/TI: peak", None),
+        ("search scientific/lora/TI: peak", None),
+        ("measurement of cost on microlens-100k: peak", None),
+        ("measurement of cost on scientific: peak", None),
+        ("mutual information on microlens-50k: peak", None),
+        ("rule cluster", None),
+    ]
+    assert "GPU memory\n  unknown: search microlens-100k/crossan/TI: peak" in as_text(plan)
+    assert "GPU memory: none is needed" in as_text(make_plan(Listing(known, config, None), world_items))
 
 
 def test_what_is_not_right_is_said_as_snakemake_says_it(folder):

@@ -50,6 +50,7 @@ KINDS = {  # what rules are called where people read it, in the order of the dat
     "table": "table",
     "figure": "figure",
     "figure_with_table": "figure",
+    "report": "report",
 }
 
 

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 from sanrec.config import Config
 from sanrec.disk import BYTES, store_bytes
 from sanrec.layers import kept_layers
-from sanrec.workflow.jobs import Job, Listing
+from sanrec.workflow.jobs import KINDS, Job, Listing
 from sanrec.workflow.missing import Missing, missing_files
-from sanrec.workflow.rates import TRAINING, Estimate, Estimates, run_of
+from sanrec.workflow.rates import SEARCHES, TRAINING, Estimate, Estimates, run_of
 from sanrec.workflow.weighing import Weighing
 
 EXTRACTION = ("hidden", "caption")
+ON_RUNS = ("efficiency", "costs", "information")  # they run models that they do not train to the end
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,11 @@ def _store(config: Config, weighing: Weighing, job: Job) -> Need:
 
 
 def _gpu(config: Config, weighing: Weighing, estimates: Estimates, jobs: Sequence[Job]) -> Iterator[Need]:
-    """What a GPU must hold: weights in extraction and captioning, and peaks of training. The demo needs none."""
+    """What a GPU must hold: weights in extraction and captioning, and peaks of training, searches and measurements.
+
+    The demo needs none, nor do rules that fetch, prepare, count, gather and draw. What the user's own rules need is
+    unknown.
+    """
     for job in jobs:
         if job.rule in EXTRACTION:
             corpus, hidden = job.wildcards["corpus"], job.rule == "hidden"
@@ -179,9 +184,22 @@ def _gpu(config: Config, weighing: Weighing, estimates: Estimates, jobs: Sequenc
                 yield Need(f"{'extraction with' if hidden else 'captions by'} {name}: weights", size, source)
         elif job.rule in TRAINING:
             run = run_of(config, job)
-            if config.find("corpus", config.datasets[run.dataset].corpus).source != "demo":
+            if not _of_demo(config, run.dataset):
                 size, source = estimates.peak(run) or (None, "")
                 yield Need(f"training {run.dataset}/{run.model}/{run.inputs_text}: peak", size, source)
+        elif job.rule in SEARCHES:
+            run = run_of(config, job)  # its trials are of many sizes, which nobody has measured
+            if not _of_demo(config, run.dataset):
+                yield Need(f"search {run.dataset}/{run.model}/{run.inputs_text}: peak", None, "")
+        elif job.rule in ON_RUNS:
+            if not _of_demo(config, dataset := job.wildcards["dataset"]):
+                yield Need(f"{job.kind} on {dataset}: peak", None, "")
+        elif job.rule not in KINDS:
+            yield Need(f"rule {job.rule}", None, "")
+
+
+def _of_demo(config: Config, dataset: str) -> bool:
+    return config.find("corpus", config.find("dataset", dataset).corpus).source == "demo"
 
 
 def summed(needs: Iterable[Need]) -> tuple[Need, ...]:
