@@ -7,10 +7,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from sanrec import cli
+from sanrec.data.prepare import ITEMS_SCHEMA
 from sanrec.demo.world import World
 from sanrec.disk import store_bytes
 from sanrec.errors import SanrecError
@@ -25,6 +28,10 @@ CONFIG = {"device": "cpu", "corpora": {"demo": {"world": {"items": 60, "users": 
 
 def world_items(numbers):
     return World(**numbers).items
+
+
+def listed(rule, output, **wildcards):
+    return Job(rule, (output,), (), (), None, wildcards, True, "", 1, None, None)
 
 
 @pytest.fixture
@@ -117,7 +124,78 @@ def test_media_that_are_missing_are_named_one_by_one(planned, folder):
         datasets={"shop": {"title": "Shop", "corpus": "shop", "pairs": "p.tsv", "backbones": chosen}},
         backbones={"mine": mine | {"width": 8}, "vec": features | {"width": 8}},
     )
-    assert sorted(one.path for one in plan.missing) == ["models/x", "raw/clips", "raw/p.tsv", "vec.npy"]
+    # no job reads covers or videos: the videos' features are made
+    assert sorted(one.path for one in plan.missing) == ["models/x", "raw/p.tsv", "vec.npy"]
+    assert plan.media == ()
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """What is planned over a corpus of covers, videos and sounds, whose covers alone are there."""
+    monkeypatch.chdir(tmp_path)
+    Path("raw/covers").mkdir(parents=True)
+    Path("raw/items.csv").write_text("item,title\n1,One\n")
+    corpus = {"title": "Shop", "layout": "microlens", "folder": "raw", "titles": "items.csv", "covers": "covers"}
+
+    def plan(*jobs, **changes):
+        config = load_config({"corpora": {"shop": corpus | {"videos": "clips", "audios": "sounds"} | changes}})
+        return make_plan(Listing(jobs, config, None), world_items)
+
+    return plan
+
+
+PREPARED = [listed("download", "raw.json", corpus="shop"), listed("prepare_corpus", "items.parquet", corpus="shop")]
+
+
+def hidden(channel, backbone):
+    return listed(
+        "hidden", f"results/shop/hidden/{channel}/{backbone}.json", corpus="shop", channel=channel, backbone=backbone
+    )
+
+
+def test_media_are_looked_for_where_a_job_reads_them(shop):
+    assert shop(*PREPARED, hidden("title", "bert-base")).missing == ()
+    assert "media and files of one's own: all there" in as_text(shop(*PREPARED, hidden("title", "bert-base")))
+    plan = shop(*PREPARED, hidden("video", "videomae-base"))
+    assert [(one.path, one.what) for one in plan.missing] == [("raw/clips", "video of corpus 'shop'")]
+    assert plan.media == ()
+    captions = listed("caption", "results/shop/captions/video.parquet", corpus="shop", medium="video")
+    assert [one.path for one in shop(captions, hidden("video-caption", "bert-base")).missing] == ["raw/clips"]
+    sounds = shop(hidden("audio", "ast-audioset"), audios=None)
+    assert [one.path for one in sounds.missing] == ["raw/clips"]
+    assert shop(hidden("title", "bert-base")).missing == ()
+
+
+def test_media_are_counted_where_the_item_table_is_made(shop):
+    plan = shop(*PREPARED, hidden("cover", "vit-base"))
+    assert plan.missing == ()
+    text = as_text(plan)
+    assert "all there; media\n  shop  cover  the folder is there; its files were not counted" in text
+    states = [{"item": str(n), "cover_state": "missing" if n == 4 else "present"} for n in range(40)]
+    Path("results/shop").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(states, schema=ITEMS_SCHEMA), "results/shop/items.parquet")
+    assert "all there; media\n  shop  cover  39 of 40 items" in as_text(shop(hidden("cover", "vit-base")))
+    states[4]["cover_state"] = "present"
+    pq.write_table(pa.Table.from_pylist(states, schema=ITEMS_SCHEMA), "results/shop/items.parquet")
+    text = as_text(shop(hidden("cover", "vit-base")))
+    assert "media and files of one's own: all there\n  shop  cover  40 of 40 items" in text
+
+
+def test_media_that_are_fetched_are_not_said_to_be_there(shop):
+    downloads = [{"file": "covers.zip", "urls": ["https://example.org/c.zip"], "unpack": True}, {"file": "items.csv"}]
+    plan = shop(*PREPARED, hidden("cover", "vit-base"), hidden("video", "videomae-base"), downloads=downloads)
+    assert plan.missing == ()
+    lines = as_text(plan).splitlines()
+    assert lines[-3:] == [
+        "files of one's own: all there; media",
+        "  shop  cover  comes with the downloads, so nobody has counted it",
+        "  shop  video  comes with the downloads, so nobody has counted it",
+    ]
+    Path("raw/items.csv").unlink()
+    plan = shop(*PREPARED, downloads=downloads)
+    assert [(one.path, one.what) for one in plan.missing] == [
+        ("raw/items.csv", "a file of corpus 'shop' without address")
+    ]
 
 
 def test_raw_files_that_are_fetched_are_downloads(planned, folder):
@@ -147,10 +225,6 @@ def test_raw_files_that_are_fetched_are_downloads(planned, folder):
     assert "covers.zip from data.example.org" in text
     assert not {"secret", "word"} & set(re.findall(r"\w+", text + json.dumps(as_record(plan))))
     assert "downloads: none" in as_text(replace(plan, raw_files=()))
-
-
-def listed(rule, output, **wildcards):
-    return Job(rule, (output,), (), (), None, wildcards, True, "", 1, None, None)
 
 
 def test_what_trains_measures_or_is_not_known_may_need_a_gpu():

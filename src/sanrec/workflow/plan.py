@@ -14,7 +14,7 @@ from sanrec.config import Config
 from sanrec.disk import BYTES, store_bytes
 from sanrec.layers import kept_layers
 from sanrec.workflow.jobs import KINDS, Job, Listing
-from sanrec.workflow.missing import Missing, missing_files
+from sanrec.workflow.missing import Media, Missing, media_counts, missing_files
 from sanrec.workflow.rates import SEARCHES, TRAINING, Estimate, Estimates, run_of
 from sanrec.workflow.weighing import Weighing
 
@@ -72,6 +72,7 @@ class Plan:
     disk: tuple[Need, ...]
     gpu: tuple[Need, ...]
     missing: tuple[Missing, ...]
+    media: tuple[Media, ...]
     free: int
 
     @property
@@ -104,6 +105,7 @@ def make_plan(listing: Listing, world_items: Callable[[Mapping[str, Any]], int])
         summed(_disk(config, weighing, needed, downloads, raw_files)),
         tuple({need.what: need for need in _gpu(config, weighing, estimates, needed)}.values()),
         tuple(missing_files(config, needed)),
+        tuple(media_counts(config, needed)),
         shutil.disk_usage(Path.cwd()).free,
     )
 
@@ -229,6 +231,6 @@ def as_record(plan: Plan) -> dict[str, Any]:
         for job in plan.jobs
         for known in [plan.estimates[job.outputs]]
     ]
-    lists = ("downloads", "raw_files", "disk", "gpu", "missing")
+    lists = ("downloads", "raw_files", "disk", "gpu", "missing", "media")
     parts = {name: [asdict(one) for one in getattr(plan, name)] for name in lists}
     return {"study": plan.study, "jobs": jobs, "done": plan.done, **parts, "free_bytes": plan.free}

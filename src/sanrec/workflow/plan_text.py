@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sanrec.disk import spell_bytes
 from sanrec.workflow.jobs import Job
+from sanrec.workflow.missing import Media
 from sanrec.workflow.plan import Need, Plan
 from sanrec.workflow.text import columns, duration, numbered
 
@@ -127,10 +128,21 @@ def _licences_text(plan: Plan) -> list[str]:
 
 
 def _missing_text(plan: Plan) -> list[str]:
+    media = [[f"  {one.corpus}", one.medium, _media_text(one)] for one in plan.media]
     if not plan.missing:
-        return ["media and files of one's own: all there"]
+        all_there = all(one.items is not None and one.present == one.items for one in plan.media)
+        head = "media and files of one's own: all there" if all_there else "files of one's own: all there; media"
+        return [head, *columns(media)]
     rows = [[f"  {one.path}", one.what] for one in plan.missing]
-    return ["missing, to be put there by hand", *columns(rows)]
+    return ["missing, to be put there by hand", *columns(rows), *(["media", *columns(media)] if media else [])]
+
+
+def _media_text(media: Media) -> str:
+    if media.fetched:
+        return "comes with the downloads, so nobody has counted it"
+    if media.present is None:
+        return "the folder is there; its files were not counted"
+    return f"{media.present:,} of {numbered(media.items or 0, 'item')}"
 
 
 def _size(size: int | None) -> str:
