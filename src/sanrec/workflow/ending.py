@@ -82,7 +82,7 @@ def ending(log: Path, now: float | None = None) -> list[str]:
 
 
 def read_jobs(lines: Iterable[str]) -> tuple[list[Told], list[Told]]:
-    """The jobs that a workflow's log calls finished, and those that it says failed and did not finish after all."""
+    """The jobs that a workflow's log calls finished, and those that it says failed and were not tried again since."""
     started: dict[str, Told] = {}
     finished: dict[str, Told] = {}
     failed: dict[str, Told] = {}
@@ -100,6 +100,8 @@ def read_jobs(lines: Iterable[str]) -> tuple[list[Told], list[Told]]:
             told.values.setdefault(key, files)
             if key == "jobid":
                 (failed if wrong else started)[value] = told
+                if not wrong:
+                    failed.pop(value, None)  # it is tried again
         else:
             told = None
     return list(finished.values()), list(failed.values())
