@@ -1,6 +1,7 @@
 """Pages in a real headless Chromium, which keeps all that it complains of or asks for.
 
 Needs the browser itself (Debian: `apt-get install chromium`) and Playwright, which drives it; skipped without.
+With SANREC_BROWSER=1 it is a failure that they are not there.
 """
 
 import os
@@ -13,12 +14,20 @@ CHROMIUM = os.environ.get("SANREC_CHROMIUM") or next(
 )
 
 
+def lacking(why):
+    """Skip the test, or fail where the browser is asked for."""
+    (pytest.fail if os.environ.get("SANREC_BROWSER") == "1" else pytest.skip)(why)
+
+
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: requirements-dev.txt")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        lacking("Playwright is not installed: requirements-dev.txt")
     if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium, or name one by SANREC_CHROMIUM")
-    with playwright.sync_playwright() as driver:
+        lacking("no Chromium on this machine: apt-get install chromium, or name one by SANREC_CHROMIUM")
+    with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root in a container
         yield chromium
         chromium.close()
