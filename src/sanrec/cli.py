@@ -60,6 +60,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
 }
 NO_SPACE = "No space left on device"  # what is left of the system's error where a library of Rust or C met it
 WITH_NETWORK = ("download", "checkpoint")  # every other step runs with the hub switched off
+WITHOUT_CONFIG = ("init",)  # a config.yaml in the folder may be another program's
 
 
 def default_config() -> str | None:
@@ -119,7 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 given = ["--config", args.config] if args.config and "--config" not in argv else []
                 print(f"$ sanrec {shlex.join([*given, *argv])}", file=log)
             logging.basicConfig(stream=log, level=logging.INFO, format="%(name)s: %(message)s", force=True)
-            COMMANDS[args.command][0](load_config(args.config), args)
+            config = load_config(None if args.command in WITHOUT_CONFIG else args.config)
+            COMMANDS[args.command][0](config, args)
             if args.log:
                 print(done_line(args.command, time.monotonic() - started), file=log)
             return 0
