@@ -51,8 +51,8 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "table": (reporting.table, ("spec", "reference?", "output")),
     "figure": (reporting.figure, ("spec", "output")),
     "report": (reporting.report, ("tables", "figures", "output")),
-    "status": (workflow.status, ("targets*", "--study", "--format")),
-    "plan": (workflow.plan, ("targets*", "--study", "--format")),
+    "status": (workflow.status, ("targets*", "--study", "--set*", "--format")),
+    "plan": (workflow.plan, ("targets*", "--study", "--set*", "--format")),
     "init": (workflow.init, ("folder",)),
     "schema": (reporting.schema, ()),
     "config-page": (reporting.config_page, ()),
@@ -81,8 +81,11 @@ def parser() -> argparse.ArgumentParser:
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (step, arguments) in COMMANDS.items():
         sub = commands.add_parser(name, help=step.__doc__, description=step.__doc__)
-        for argument in arguments:  # those that begin with -- are options with one value
-            sub.add_argument(argument.rstrip("+?*"), nargs=argument[-1] if argument[-1] in "+?*" else None)
+        for argument in arguments:  # those that begin with -- are options with one value; with a * several times
+            if argument.startswith("--") and argument.endswith("*"):
+                sub.add_argument(argument.rstrip("*"), action="append", default=[])
+            else:
+                sub.add_argument(argument.rstrip("+?*"), nargs=argument[-1] if argument[-1] in "+?*" else None)
     return main_parser
 
 

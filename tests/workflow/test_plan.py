@@ -279,6 +279,23 @@ def test_another_config_file_is_read_where_it_is_given(folder):
     assert len(list_jobs(["results/table3.csv"], "config.yaml").jobs) == 37
 
 
+def test_config_keys_are_given_as_to_snakemake(folder, capsys):
+    given = ["--set", "seeds=[0,1]", "--set", "corpora={demo: {world: {items: 70}}}"]
+    assert cli.main(["plan", "results/table3.csv", *given, "--format", "json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert len(record["jobs"]) == 37 + 22
+    stores = {need["what"]: need["bytes"] for need in record["disk"]}
+    assert stores["results/demo/hidden/title/bert.json"] == store_bytes(70, 13, 64, 256)
+    assert cli.main(["status", "results/demo/statistics.json", "--set", "sedes=[0]"]) == 1
+    assert "did you mean 'seeds'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "why"), [("seeds", "expected KEY=VALUE"), ("seeds=[0", "its value is no yaml")])
+def test_a_key_without_a_value_is_refused(folder, capsys, text, why):
+    assert cli.main(["plan", "--set", text]) == 1
+    assert f"--set '{text}': {why}" in capsys.readouterr().err
+
+
 def test_nothing_is_run_or_kept_but_the_config_that_jobs_would_read(folder, capsys):
     assert cli.main(["status", "results/demo/statistics.json", "--format", "json"]) == 0
     record = json.loads(capsys.readouterr().out)
