@@ -51,8 +51,8 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "table": (reporting.table, ("spec", "reference?", "output")),
     "figure": (reporting.figure, ("spec", "output")),
     "report": (reporting.report, ("tables", "figures", "output")),
-    "status": (workflow.status, ("targets*", "--study", "--format")),
-    "plan": (workflow.plan, ("targets*", "--study", "--format")),
+    "status": (workflow.status, ("targets*", "--study", "--set*", "--format")),
+    "plan": (workflow.plan, ("targets*", "--study", "--set*", "--format")),
     "init": (workflow.init, ("folder",)),
     "schema": (reporting.schema, ()),
     "config-page": (reporting.config_page, ()),
@@ -60,6 +60,7 @@ COMMANDS: dict[str, tuple[Step, tuple[str, ...]]] = {
 }
 NO_SPACE = "No space left on device"  # what is left of the system's error where a library of Rust or C met it
 WITH_NETWORK = ("download", "checkpoint")  # every other step runs with the hub switched off
+WITHOUT_CONFIG = ("init",)  # a config.yaml in the folder may be another program's
 
 
 def default_config() -> str | None:
@@ -80,8 +81,11 @@ def parser() -> argparse.ArgumentParser:
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (step, arguments) in COMMANDS.items():
         sub = commands.add_parser(name, help=step.__doc__, description=step.__doc__)
-        for argument in arguments:  # those that begin with -- are options with one value
-            sub.add_argument(argument.rstrip("+?*"), nargs=argument[-1] if argument[-1] in "+?*" else None)
+        for argument in arguments:  # those that begin with -- are options with one value; with a * several times
+            if argument.startswith("--") and argument.endswith("*"):
+                sub.add_argument(argument.rstrip("*"), action="append", default=[])
+            else:
+                sub.add_argument(argument.rstrip("+?*"), nargs=argument[-1] if argument[-1] in "+?*" else None)
     return main_parser
 
 
@@ -119,7 +123,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 given = ["--config", args.config] if args.config and "--config" not in argv else []
                 print(f"$ sanrec {shlex.join([*given, *argv])}", file=log)
             logging.basicConfig(stream=log, level=logging.INFO, format="%(name)s: %(message)s", force=True)
-            COMMANDS[args.command][0](load_config(args.config), args)
+            config = load_config(None if args.command in WITHOUT_CONFIG else args.config)
+            COMMANDS[args.command][0](config, args)
             if args.log:
                 print(done_line(args.command, time.monotonic() - started), file=log)
             return 0

@@ -17,6 +17,7 @@ from sanrec.data.split import popularity
 from sanrec.errors import ConfigError, DataError
 from sanrec.files import read_json
 from sanrec.load import load_config
+from sanrec.snakefile import dataset_needs
 
 TITLES = "item,title\n9,nine\nx,\n7,seven & more\n../evil,e\n5,five\n3,\n"
 PAIRS = "u1\t7 9 7 5 3\nu2\t9 9\nu3\t5 7 9 x 9 7 5\n"
@@ -92,6 +93,28 @@ def test_interactions_and_statistics(tmp_path):
     assert counts["density"] == pytest.approx(11 / 10)
     assert counts["mean_length"] == pytest.approx(5.5)
     assert (counts["dataset"], counts["title"], counts["corpus"], counts["corpus_items"]) == ("set", "Set", "mine", 6)
+
+
+def test_of_ready_made_features_only_the_items_that_they_hold_are_counted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = world(tmp_path)
+    data = config.datasets["set"].model_dump() | {"backbones": {"video": "looks", "audio": "sounds", "cover": "rows"}}
+    record = {"source": "features", "width": 2}
+    backbones = {
+        "looks": record | {"modality": "video", "checkpoint": "looks.parquet"},
+        "sounds": record | {"modality": "audio", "checkpoint": "later.parquet"},
+        "rows": record | {"modality": "image", "checkpoint": "rows.npy"},
+    }
+    corpora = {"mine": config.corpora["mine"].model_dump()}
+    config = load_config({"corpora": corpora, "datasets": {"set": data}, "backbones": backbones})
+    # of the five items that are taken: 7 and x; 5 has no vector, ../evil is taken by nobody, the last is of no corpus
+    vectors = [[0.0, 1.0], [0.0, 1.0], None, [0.0, 1.0], [0.0, 1.0]]
+    pq.write_table(pa.table({"item": ["x", "7", "5", "../evil", "elsewhere"], "vector": vectors}), "looks.parquet")
+    prepare(config, tmp_path)
+    counts = read_json("statistics.json")
+    assert counts["content_items"] == {"text": 3, "image": 5, "video": 2, "audio": 0}
+    assert counts["content"] == ["text", "image", "video", "audio"]
+    assert dataset_needs(config, "set")["features"] == ["looks.parquet"]  # so that a changed file is counted anew
 
 
 def test_sequences_are_those_written(tmp_path):

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -256,6 +257,19 @@ def test_below_stands_what_the_reader_must_know(small, tmp_path):
     assert f"cold {sizes['cold']}" in text
     assert "- A note." in text
     assert "several targets" not in text
+
+
+def test_a_table_of_ones_own_names_its_data_sets_whatever_the_study(tmp_path):
+    values = {k: v for k, v in SMALL.items() if k != "data"} | {"datasets": ["demo"]}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(values))
+    config, spec = load_config({"study": "paper"}), load_table(path)
+    assert {run.dataset for run in runs_of(config, spec)} == {"demo"}
+    World(tmp_path, users=6, seed=3).write_all(config, spec)
+    made(config, spec, tmp_path)
+    text = (tmp_path / "results/beyond.md").read_text()
+    assert "Study" not in text
+    assert "- Test split of " in text
 
 
 def test_groups_without_targets_are_dashes_and_a_note(small, tmp_path):

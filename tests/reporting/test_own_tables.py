@@ -65,7 +65,7 @@ def test_tables_are_found_by_file_and_by_pattern(tmp_path, monkeypatch):
         ("mine", {"datasets": None}, "has 'paper' and 'reference', or, as one's own, names under 'datasets'"),
         ("mine", {"datasets": []}, "'datasets' names none"),
         ("mine", {"paper": "crossan"}, "has neither 'data' nor 'paper'"),
-        ("mine", {"kind": "efficiency"}, "of kind comparison, statistics or cold-start"),
+        ("mine", {"kind": "efficiency"}, "of kind comparison, statistics, cold-start or beyond-acc"),
         ("mine", {"metrics": []}, "has 'metrics' and 'rows'"),
         ("mine", {"rows": [*ROWS, {"label": "Theirs", "missing": "no code"}]}, "none of them 'missing'"),
         ("mine", {"rowz": []}, "did you mean 'rows'"),

@@ -11,9 +11,10 @@ from sanrec.data.prepare import ITEMS_SCHEMA
 from sanrec.load import load_config
 from sanrec.serving.catalogue import Catalogue
 from sanrec.serving.recommend import Person, Recommendation, Recommendations
+from tests.browsing import browser, visit
 from tests.training.conftest import clips, made_shop, shop
 
-__all__ = ["clips", "made_shop", "shop"]
+__all__ = ["browser", "clips", "made_shop", "shop", "visit"]
 
 
 def numbers(*values: int) -> np.ndarray:

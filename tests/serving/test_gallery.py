@@ -161,6 +161,31 @@ def test_all_videos_together_have_a_limit(shown, monkeypatch):
     assert sorted(address.startswith("data:") for address in videos.values()) == [False, True]
 
 
+PLAYING = "document.querySelector('video')?.currentTime > 0"
+
+
+def test_in_a_browser_a_video_plays_under_the_pointer_and_goes_with_it(shown, visit):
+    path = Path("gallery.html").absolute()
+    path.write_text(to_html(shown.config, shown.found), encoding="utf-8")
+    page = visit(path)  # which holds the page to no complaint, be it of its policy, and no request
+    pictures = page.locator("[data-video]")
+    assert pictures.count() == 3
+    assert page.locator("video").count() == 0
+    pictures.first.hover()
+    page.wait_for_function(PLAYING)
+    assert pictures.first.locator("video").get_attribute("src").startswith("data:video/mp4;base64,")
+    pictures.last.hover()
+    page.wait_for_function(PLAYING)
+    assert page.locator("video").count() == 1
+    assert pictures.last.locator("video").count() == 1
+    page.get_by_role("heading", level=1).hover()
+    assert page.locator("video").count() == 0
+    pictures.first.focus()  # by keyboard
+    page.wait_for_function(PLAYING)
+    pictures.first.blur()
+    assert page.locator("video").count() == 0
+
+
 def test_without_weights_the_page_says_why(shown):
     found = replace(shown.found, weights=None, towers=(), why_no_weights="nothing is weighed")
     page = Page(to_html(shown.config, found))

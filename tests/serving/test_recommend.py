@@ -12,15 +12,18 @@ import torch
 from sanrec import artifacts
 from sanrec.data.interactions import load_sequences
 from sanrec.errors import DataError, DivergenceError, SanrecError
+from sanrec.load import load_config
 from sanrec.models.missing import unmasked
 from sanrec.serving import catalogue
 from sanrec.serving import recommend as module
 from sanrec.serving.recommend import recommend
+from sanrec.serving.views import to_table
 from sanrec.training.loop import encode_items
 from sanrec.training.restore import restore
 from sanrec.training.run import STATE_FILE, train_run
 from sanrec.training.towers import fused_towers, weighed_items, why_no_weights
 from sanrec.versions import STEPS
+from tests.training.conftest import CONFIG
 
 WITHOUT_TITLE, WITHOUT_COVER = 3, 5  # rows, as the folder's maker has it
 
@@ -229,6 +232,37 @@ def test_runs_whose_towers_have_no_weights_say_why(shop, model, inputs, variant,
     assert found.towers == ()
     assert found.shares(1) is None
     assert found.why_no_weights.startswith(why)
+
+
+OWN = """
+import torch
+from torch import nn
+
+from sanrec.models.fusion import StaticGate
+
+
+class Gated(nn.Module):
+    def __init__(self, shape, settings):
+        super().__init__()
+        self.heads = nn.ModuleList(nn.Linear(width, settings.recommender_width) for width in shape.widths * 2)
+        self.fusion = StaticGate(len(self.heads), settings.recommender_width)
+
+    def forward(self, finals):
+        return self.fusion(torch.stack([head(x) for head, x in zip(self.heads, [*finals, *finals])]))
+"""
+
+
+def test_a_run_of_an_encoder_of_ones_own_recommends_like_any_other(shop):
+    Path("gated.py").write_text(OWN)
+    method = {"title": "Gated", "code": "gated.py:Gated", "settings": ["fusion"]}
+    shop.config = load_config(CONFIG | {"methods": {"gated": method}})
+    run = trained(shop, "gated", "TI")
+    found = recommend(shop.config, run, ["u3"], k=6)
+    assert len(found.people[0].items) == 6
+    assert (found.weights, found.towers) == (None, ())
+    assert found.why_no_weights.startswith("Gated is an encoder of one's own, whose towers are not known here")
+    assert found.why_no_weights in to_table(found)
+    assert fused_towers(run) == ["title", "cover"]
 
 
 def test_towers_that_ablations_leave_out_have_no_name(shop):

@@ -94,6 +94,46 @@ def test_of_a_table_the_best_system_is_told(told):
     assert lines[-1] == "best on Demo in results/table3.csv: CROSSAN, HR@10 0.2500, NDCG@10 0.1100"
 
 
+@pytest.mark.parametrize(
+    ("columns", "ours", "other", "said"),
+    [
+        ("Demo HR@5,Demo MRR@10", "0.2,0.1", "0.1,0.3", "Demo in results/table3.csv: Ours, HR@5 0.2000"),
+        ("Demo MRR@5,Demo NDCG@10", "2,0.1", "1,0", "Demo in results/table3.csv: Ours, MRR@5 2.0000, NDCG@10 0.1000"),
+        ("Demo Recall@20,Demo Recall@20 sd", "0.2,1", "0.1,3", "Demo in results/table3.csv: Ours, Recall@20 0.2000"),
+        ("Demo HR@5,Demo HR@10", "0.2,0.1", "0.1,0.3", "Demo in results/table3.csv: Other, HR@10 0.3000"),
+        (
+            "Demo unseen users,Demo seen 1+ users,Demo unseen HR@10,Demo seen 1+ HR@10", "0,9,,0.2", "0,9,,0.1",
+            "Demo seen 1+ in results/table3.csv: Ours, HR@10 0.2000",
+        ),
+        (
+            "Demo unseen users,Demo all users,Demo unseen HR@10,Demo all HR@10", "9,9,0.1,0.2", "9,9,0.3,0.1",
+            "Demo all in results/table3.csv: Ours, HR@10 0.2000",
+        ),
+        (
+            "Demo head users,Demo head HR@10,Demo Coverage@10,Demo HR@10", "9,0.1,9,0.2", "9,0.3,1,0.1",
+            "Demo in results/table3.csv: Ours, HR@10 0.2000",
+        ),
+    ],
+)  # fmt: skip
+def test_the_headline_is_of_all_targets_else_of_the_first_metric_that_has_a_value(
+    told, tmp_path, columns, ours, other, said
+):
+    rows = f"row,kind,{columns}\nOurs,system,{ours}\nOther,system,{other}\n"
+    (tmp_path / "results/table3.csv").write_text(rows)
+    assert told(TABLE)[-1] == f"best on {said}"
+
+
+def test_a_table_without_metrics_has_no_headline(told, tmp_path):
+    (tmp_path / "results/table3.csv").write_text("row,kind,Demo TT,Demo unseen HR@10\nOurs,system,3.1,\n")
+    assert told(TABLE)[-1] == "  results/table3.csv"
+
+
+def test_a_run_with_several_targets_per_user_has_recall(told, tmp_path):
+    metrics = json.loads((tmp_path / RUN / "metrics.json").read_text()) | {"test": {"Recall@20": 0.2, "NDCG@10": 0.1}}
+    (tmp_path / RUN / "metrics.json").write_text(json.dumps(metrics))
+    assert told(TRAIN + DONE)[-1] == f"best on test: {RUN}, Recall@20 0.2000, NDCG@10 0.1000"
+
+
 def test_a_rule_that_only_gathers_targets_is_no_job_and_reads_nothing(told):
     gathered = f"localrule all:\n    input: {RUN}/metrics.json\n    jobid: 0\nFinished jobid: 0 (Rule: all)\n"
     assert told(HIDDEN + TRAIN + DONE + gathered) == told(HIDDEN + TRAIN + DONE)

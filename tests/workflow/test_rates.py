@@ -7,6 +7,7 @@ from sanrec.errors import ConfigError
 from sanrec.load import load_config
 from sanrec.workflow.jobs import Job
 from sanrec.workflow.rates import FILE, HERE, Estimates, load_rates
+from tests.docs.test_paper_page import ITEMS
 
 CPU = {"device": "cpu"}
 
@@ -36,6 +37,10 @@ def test_every_figure_says_where_it_is_from_and_on_what():
     assert {one.machine for one in measured} == set(rates.machines)
     counted = [*rates.items.values(), *rates.weights.values()]
     assert {one.source for one in (*measured, *counted)} == set(rates.sources)
+
+
+def test_items_of_corpora_are_those_that_the_docs_count_with():
+    assert {name: one.items for name, one in load_rates().items.items()} == ITEMS
 
 
 def test_the_papers_figures_are_as_the_reference_has_them():

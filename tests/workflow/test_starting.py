@@ -67,6 +67,14 @@ def test_no_file_is_overwritten_and_nothing_else_written(tmp_path, monkeypatch, 
     assert own.read_text() == "my own"
 
 
+def test_a_config_of_another_program_in_the_folder_does_not_matter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SANREC_CONFIG", raising=False)
+    (tmp_path / "config.yaml").write_text("title: My blog\n")
+    assert cli.main(["init", "mine"]) == 0
+    assert cli.main(["schema"]) == 1  # as every other command
+
+
 def test_a_file_in_the_folders_place_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").write_text("")

@@ -73,6 +73,29 @@ def test_a_log_without_an_end_is_of_a_running_job_while_a_workflow_holds_the_fol
     assert stands(job(), locked_since=NOW - 100) == ("failed", "stopped without a word: killed?")
 
 
+def workflow_log(text, age, name="2026-11-22T184856.871812.snakemake.log"):
+    path = Path(".snakemake/log", name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (NOW - age, NOW - age))
+
+
+def test_a_job_that_the_workflow_at_work_knows_to_have_failed_is_not_running(folder):
+    write_log(AT_WORK, age=100)
+    block = f"    jobid: 2\n    output: {FOLDER}/metrics.json, {FOLDER}/ranks.parquet\n    log: {LOG}\n"
+    started, failed = f"rule train:\n{block}", f"[Sun Nov 22 19:00:24 2026]\nError in rule train:\n{block}"
+    workflow_log(started, age=50)
+    assert stands(job(), locked_since=NOW - 4000)[0] == "running"
+    workflow_log(started + failed, age=50)
+    assert stands(job(), locked_since=NOW - 4000) == ("failed", "stopped without a word: killed?")
+    workflow_log("Building DAG of jobs...\n", age=10, name="2026-11-22T190100.000000.snakemake.log")  # of a dry run
+    assert stands(job(), locked_since=NOW - 4000)[0] == "failed"
+    workflow_log(started + failed + "Trying to restart job 2.\n" + started, age=50)
+    assert stands(job(), locked_since=NOW - 4000)[0] == "running"
+    workflow_log(started + failed, age=5000)  # of a workflow before this one
+    assert stands(job(), locked_since=NOW - 4000)[0] == "running"
+
+
 def test_a_step_run_by_hand_counts_as_running_while_its_log_grows(folder):
     write_log(AT_WORK, age=50)
     assert stands(job())[0] == "running"

@@ -2,7 +2,8 @@
 
 
 rule report:
-    # It asks for nothing to be made; what it found is a parameter, so that it is made anew when more is there.
+    # One page of all tables, figures and runs that are there; none is made for it. What was found is a parameter, so that
+    # the page is made anew when more is there.
     output:
         "results/report.html",
     log:

@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from sanrec import artifacts
 from sanrec.backbones.sources import MissingMedia, Sources, read_sources
 from sanrec.backbones.store import MISSING, USED, read_manifest
 from sanrec.backbones.writing import finish, hidden_plan, open_for_writing, unfinished, write_unit
 from sanrec.config import Backbone, Config
+from sanrec.data.ready_made import ITEM, VECTOR, item_ids, read_table
 from sanrec.errors import DataError
 from sanrec.files import sha256
 from sanrec.media import MediaError
-
-ITEM, VECTOR = "item", "vector"  # columns of a parquet file of features
 
 log = logging.getLogger(__name__)
 
@@ -72,15 +70,8 @@ def _from_npy(path: Path, key: str, width: int, items: int) -> np.ndarray:
 
 
 def _from_parquet(path: Path, key: str, width: int, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        columns = pq.read_schema(path).names
-        if lacking := [name for name in (ITEM, VECTOR) if name not in columns]:
-            found = ", ".join(columns) or "none"
-            raise DataError(f"{path}: has no column '{lacking[0]}', only {found}; expected {ITEM} and {VECTOR}")
-        table = pq.read_table(path, columns=[ITEM, VECTOR])
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read as parquet ({error})") from None
-    names = _ids(path, table[ITEM].combine_chunks())
+    table = read_table(path)
+    names = item_ids(path, table[ITEM].combine_chunks())
     vectors = table[VECTOR].combine_chunks()
     kind = vectors.type
     if not (_is_list(kind) and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))):
@@ -112,16 +103,6 @@ def _from_parquet(path: Path, key: str, width: int, items: Sequence[str]) -> tup
     if others := len(names) - int(present.sum()):
         log.info("%s: %d of its items are not in the corpus", path, others)
     return values, present
-
-
-def _ids(path: Path, column: pa.Array) -> pa.Array:
-    """Item ids as text, also where they are whole numbers."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
-        raise DataError(f"{path}: '{ITEM}' holds {column.type}, not ids: text, or whole numbers")
-    if column.null_count:
-        raise DataError(f"{path}, row {int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))}: has no item")
-    return column.cast(kind).cast(pa.string())
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -34,11 +34,13 @@ def figure(config: "Config", args: argparse.Namespace) -> None:
 
 
 def report(config: "Config", args: argparse.Namespace) -> None:
-    """Write one page of all tables, figures and runs made so far, of those that two folders declare."""
+    """Write one page of all tables, figures and runs made so far: what two folders declare, and tables of one's own."""
     from sanrec.reporting.report.build import write_report
-    from sanrec.snakefile import figures, tables
+    from sanrec.snakefile import figures, own_tables, tables, tables_of
 
-    write_report(config, tables(args.tables), figures(args.figures), args.output)
+    declared, drawn = tables(args.tables), figures(args.figures)
+    own = tables_of(own_tables(config, [*declared, *drawn]))
+    write_report(config, declared | own, drawn, args.output)
 
 
 def schema(config: "Config", args: argparse.Namespace) -> None:

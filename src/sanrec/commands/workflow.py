@@ -4,7 +4,7 @@ Heavy libraries are imported where a step needs them, so that `sanrec --help` is
 """
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sanrec.config import Config
@@ -13,24 +13,31 @@ FORMATS = ("table", "json")
 
 
 def status(config: "Config", args: argparse.Namespace) -> None:
-    """Show how targets stand: which jobs behind them are done, running, failed, to be made anew or missing."""
+    """Show how targets stand: which jobs behind them are done, running, failed, to be made anew or missing.
+
+    --study NAME and --set KEY=VALUE, which may be given again: as behind snakemake's --config.
+    """
     from sanrec.workflow.jobs import list_jobs
     from sanrec.workflow.status import as_record, as_text, standings
 
     form = _format(args)
-    found = standings(list_jobs(args.targets, args.config, args.study))
+    found = standings(list_jobs(args.targets, args.config, args.study, _settings(args)))
     print(_json(as_record(found)) if form == "json" else as_text(found))
 
 
 def plan(config: "Config", args: argparse.Namespace) -> None:
-    """Say what targets will take: jobs, downloads, disk, GPU memory, hours, licences to accept, missing media."""
+    """Say what targets will take: jobs, downloads, disk, GPU memory, hours, licences to accept, missing media.
+
+    --study NAME and --set KEY=VALUE, which may be given again: as behind snakemake's --config.
+    """
     from sanrec.demo.world import World
     from sanrec.workflow.jobs import list_jobs
     from sanrec.workflow.plan import as_record, make_plan
     from sanrec.workflow.plan_text import as_text
 
     form = _format(args)
-    found = make_plan(list_jobs(args.targets, args.config, args.study), lambda numbers: World(**numbers).items)
+    jobs = list_jobs(args.targets, args.config, args.study, _settings(args))
+    found = make_plan(jobs, lambda numbers: World(**numbers).items)
     print(_json(as_record(found)) if form == "json" else as_text(found))
 
 
@@ -49,6 +56,24 @@ def _format(args: argparse.Namespace) -> str:
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
     return form
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Config keys with their values, which are yaml. Raises ConfigError for what is no key with a value."""
+    import yaml
+
+    from sanrec.errors import ConfigError
+
+    found = {}
+    for text in args.set:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"--set '{text}': expected KEY=VALUE, as in 'seeds=[0,1,2]'")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set '{text}': its value is no yaml; in 'seeds=[0,1,2]' it is a list") from None
+    return found
 
 
 def _json(value: object) -> str:

@@ -1,9 +1,11 @@
 """Records of what is recommended and to whom: corpora and data sets."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    ByteSize,
     Field,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -21,6 +23,8 @@ class Download(Frozen):
     """Where to fetch it: the address and its mirrors, tried in order."""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     """Checksum; a file that differs is refused."""
+    bytes: Annotated[ByteSize, Field(gt=0), WithJsonSchema({"type": ["string", "integer"]})] | None = None
+    """Its size, as 1.5GB: what `sanrec plan` says of it before it is there. Nothing is checked by it."""
     unpack: bool = False
     """Whether it is a zip or tar archive to be unpacked beside itself."""
 

@@ -1,7 +1,7 @@
 """The prepare steps: raw files to items.parquet per corpus, interactions.parquet and statistics.json per data set."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,6 +13,7 @@ from sanrec.config import CHANNELS, Config, Corpus, Dataset
 from sanrec.data.inter import SPLITS, read_inter, read_labelled, read_timed
 from sanrec.data.interactions import corpus_rows, given_table, interaction_table, timed_table
 from sanrec.data.layouts import SUFFIXES, Pairs, find_media, read_pairs, read_titles
+from sanrec.data.ready_made import held_items
 from sanrec.data.timeline import counted, cuts, spelled, split_by_time
 from sanrec.errors import DataError
 from sanrec.files import atomic, write_json
@@ -104,9 +105,25 @@ def prepare_dataset(
         table = interaction_table(pairs, rows, dataset.min_interactions, dataset.keep_last, str(path))
     with atomic(out_interactions) as temporary:
         pq.write_table(table, temporary)
-    named = dataset.backbones.items()
-    ready_made = {CHANNELS[channel] for channel, backbone in named if config.backbones[backbone].source == "features"}
+    ready_made = _ready_made(config, dataset)
     write_json(out_statistics, statistics(name, dataset, items, pairs, table, ready_made) | about)
+
+
+def _ready_made(config: Config, dataset: Dataset) -> dict[str, frozenset[str] | None]:
+    """The items that the data set's ready-made features hold, by modality: None for all, as a .npy has.
+
+    Of a parquet file that is not there it is none: the step that reads its vectors says what is missing.
+    """
+    found: dict[str, frozenset[str] | None] = {}
+    for channel, backbone in dataset.backbones.items():
+        record = config.backbones[backbone]
+        if record.source == "features":
+            path = Path(record.checkpoint)
+            parquet = path.suffix == ".parquet"
+            held = (held_items(path) if path.is_file() else frozenset()) if parquet else None
+            before = found.get(CHANNELS[channel], frozenset())
+            found[CHANNELS[channel]] = None if held is None or before is None else held | before
+    return found
 
 
 def _read_ordered(path: PurePath, dataset: Dataset, key: str) -> Pairs:
@@ -143,13 +160,13 @@ def statistics(
     items: pa.Table,
     pairs: Pairs,
     table: pa.Table,
-    ready_made: Collection[str] = (),
+    ready_made: Mapping[str, Collection[str] | None],
 ) -> dict:
     """The counts of a data set, as printed in the papers' tables of data sets, and what was left out on the way.
 
     `content` lists the modalities that the corpus has, in the papers' order; `content_items` says how many of the data
-    set's own items have each: all of them count as having what stands in `ready_made` features; what a parquet file of
-    these lacks is in its store's manifest. `density` is interactions / (users * items).
+    set's own items have each; of a modality in `ready_made` features, those that these hold (None: all). `density` is
+    interactions / (users * items).
     """
     rows = np.unique(table["item_row"].to_numpy())
     own = items.take(pa.array(rows))
@@ -167,7 +184,9 @@ def statistics(
         "interactions": table.num_rows,
         "content": [m for m, column in states.items() if m in ready_made or "present" in items[column].to_pylist()],
         "content_items": {
-            modality: len(rows) if modality in ready_made else own[column].to_pylist().count("present")
+            modality: _holding(own, ready_made[modality])
+            if modality in ready_made
+            else own[column].to_pylist().count("present")
             for modality, column in states.items()
         },
         "density": table.num_rows / (users * len(rows)),
@@ -180,3 +199,8 @@ def statistics(
         "corpus_items": items.num_rows,
         "version": STEPS["prepare"],
     }
+
+
+def _holding(items: pa.Table, held: Collection[str] | None) -> int:
+    """How many of some items are among those held, None being all."""
+    return items.num_rows if held is None else sum(item in held for item in items["item"].to_pylist())

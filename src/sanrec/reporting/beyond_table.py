@@ -97,9 +97,9 @@ def _legend(config: Config, table: TableSpec, measured: Mapping[str, Measured]) 
     study, seeds = config.chosen_study, config.chosen_study.seeds
     counts = ", ".join(f"{title} ({its.users:,} users)" for title, its in measured.items())
     spread = f"Mean ± standard deviation over seeds {', '.join(map(str, seeds))}." if len(seeds) > 1 else ""
+    whose = "" if table.own else f"Study: {study.title} ({config.study}). "
     lines = [
-        f"Study: {study.title} ({config.study}). Test split of {counts}; full ranking, the own history masked; "
-        "fractions, not percent.",
+        f"{whose}Test split of {counts}; full ranking, the own history masked; fractions, not percent.",
         f"{spread or f'One run, with seed {seeds[0]}.'} Of accuracy the best of a column in bold, second underlined.",
         *_of_lists(table, measured),
         *_of_groups(table, measured),

@@ -24,7 +24,7 @@ OWN = ("cold-start", "beyond-accuracy")  # kinds of tables that are no paper's
 Channel = Annotated[str, Field(pattern=f"^({'|'.join(CHANNELS)})$")]
 Statistic = Literal["users", "items", "interactions", "content"]
 DataList = Literal["datasets", "versa_datasets", "amazon_datasets", "microlens_datasets"]  # keys of a study
-OWN_KINDS = ("comparison", "statistics", "cold-start")  # of tables that people declare themselves
+OWN_KINDS = ("comparison", "statistics", "cold-start", "beyond-accuracy")  # of tables that people declare themselves
 MAIN_DATA: dict[str, DataList] = {"crossan": "datasets", "iisan-versa": "versa_datasets"}
 
 

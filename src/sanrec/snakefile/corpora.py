@@ -39,8 +39,15 @@ def corpus_needs(config: Config, corpus: str) -> dict[str, str | list[str]]:
 def dataset_needs(config: Config, dataset: str) -> dict[str, str | list[str]]:
     """What `prepare-dataset` reads."""
     found = config.find("dataset", dataset)
-    pairs = own_file(config, found.corpus, found.pairs)
-    return {"item_table": artifacts.items(found.corpus), "raw": raw(config, found.corpus), "pairs": pairs}
+    needs = {"item_table": artifacts.items(found.corpus), "raw": raw(config, found.corpus)}
+    return needs | {"pairs": own_file(config, found.corpus, found.pairs), "features": counted_features(config, dataset)}
+
+
+def counted_features(config: Config, dataset: str) -> list[str]:
+    """The parquet files whose items a data set's counts are told by, where they are there when the workflow starts."""
+    records = [config.find("backbone", name) for name in config.find("dataset", dataset).backbones.values()]
+    files = [record.checkpoint for record in records if record.source == "features"]
+    return [file for file in dict.fromkeys(files) if file.endswith(".parquet") and Path(file).is_file()]
 
 
 def media_listing(config: Config, corpus: str) -> str:

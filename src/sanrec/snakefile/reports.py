@@ -136,9 +136,11 @@ def drawn(specs: Mapping[str, Figure]) -> list[str]:
 
 
 def report_record(config: Config, tables: Mapping[str, TableSpec], figures: Mapping[str, Figure]) -> str:
-    """What the report shows: the study's name, and what lies on disk, of which it asks for nothing.
+    """What the report shows: the study's name, the metrics that runs went by, and what lies on disk.
 
-    Of files their sizes and times count, so that a workflow with many runs is planned quickly.
+    It asks for nothing of that to be made. Of files their sizes and times count, so that a workflow with many runs is
+    planned quickly.
     """
     study = config.chosen_study
-    return json.dumps([config.study, study.title, study.seeds, on_disk.digest(on_disk.find(tables, figures))])
+    watched = {name: dataset.watched for name, dataset in config.datasets.items()}
+    return json.dumps([config.study, study.title, study.seeds, watched, on_disk.digest(on_disk.find(tables, figures))])

@@ -55,7 +55,7 @@ def _rules_in(text: str) -> list[Rule]:
         called = re.search(r"python -m sanrec --log \{log:q\} ([\w-]+)", body)
         command = called[1] if called else command  # a rule that is another's variant has its line
         if made:
-            found.append(Rule(name, what, tuple(re.findall(r'"([^"]+)"', made[1])), command))
+            found.append(Rule(name, what, tuple(re.findall(r'"(results/[^"]+)"', made[1])), command))
     return found
 
 

@@ -31,15 +31,17 @@ def fused_towers(run: Run) -> list[str]:
 
     Either may be left out by `intra` and `inter`.
     """
-    if "inter" not in METHODS[run.model].settings:
+    if "inter" not in run.spec.settings:
         return tower_names(run.features)
     return [*(tower_names(run.features) if run.settings.intra else ()), *([INTER] if run.settings.inter else ())]
 
 
 def why_no_weights(run: Run) -> str:
     """In words, why a run's towers have no weights; "" for a run whose fusion gives each of them one."""
-    if "fusion" not in METHODS[run.model].settings:
-        return f"{METHODS[run.model].title} has no towers, so nothing is weighed"
+    if run.model not in METHODS:
+        return f"{run.spec.title} is an encoder of one's own, whose towers are not known here, so nothing is weighed"
+    if "fusion" not in run.spec.settings:
+        return f"{run.spec.title} has no towers, so nothing is weighed"
     if run.settings.fusion == "concat":
         return "fusion=concat reads all towers through one linear map, which gives none of them a weight"
     return ""
@@ -54,7 +56,7 @@ def weighed_items(
     the fusion has none (`why_no_weights`).
     """
     fusion = getattr(model.item_encoder, "fusion", None)
-    if not isinstance(fusion, StaticGate | DynamicGate):
+    if why_no_weights(run) or not isinstance(fusion, StaticGate | DynamicGate):
         return encode_items(model, source, run.settings, device), None
     noted: list[Tensor] = []
     watch = fusion.register_forward_pre_hook(lambda module, given: noted.append(module.weights(*given).float().cpu()))

@@ -22,7 +22,9 @@ MOST_PLACES, MOST_FAILED, MOST_HEADLINES = 6, 5, 3
 RULE = re.compile(r"^(?:local)?(?:rule|checkpoint) (.+):$")
 FAILED = re.compile(r"^Error in rule (.+):$")
 FINISHED = re.compile(r"^Finished jobid: (\d+) ")
-HEADLINE = ("HR@10", "NDCG@10")
+METRIC = re.compile(r"(?!paper )(.+) ((?:HR|NDCG|MRR|Recall)@\d+)")  # a column of a table: of what, and the metric
+HEADLINE, BESIDE = "HR@10", "NDCG@10"
+OF_RUNS = (HEADLINE, "Recall@20")  # the first that a run has
 SYSTEM = "system"
 
 
@@ -80,7 +82,7 @@ def ending(log: Path, now: float | None = None) -> list[str]:
 
 
 def read_jobs(lines: Iterable[str]) -> tuple[list[Told], list[Told]]:
-    """The jobs that a workflow's log calls finished, and those that it says failed and did not finish after all."""
+    """The jobs that a workflow's log calls finished, and those that it says failed and were not tried again since."""
     started: dict[str, Told] = {}
     finished: dict[str, Told] = {}
     failed: dict[str, Told] = {}
@@ -98,6 +100,8 @@ def read_jobs(lines: Iterable[str]) -> tuple[list[Told], list[Told]]:
             told.values.setdefault(key, files)
             if key == "jobid":
                 (failed if wrong else started)[value] = told
+                if not wrong:
+                    failed.pop(value, None)  # it is tried again
         else:
             told = None
     return list(finished.values()), list(failed.values())
@@ -155,29 +159,43 @@ def _headlines(finished: Sequence[Told]) -> list[str]:
 
 
 def _best_row(path: Path) -> str:
-    """The system with the highest HR@10 on a table's first data set; nothing where the table shows none."""
+    """The system with the highest HR@10 on a table's first data set; nothing where the table shows no metric.
+
+    Of a table without HR@10 over all targets it is the first metric that has a value, be it of a group of targets.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row.get("kind") == SYSTEM]
-        first = next(name for name in rows[0] if name.endswith(f" {HEADLINE[0]}") and not name.startswith("paper "))
+        names = [name for name in rows[0] if METRIC.fullmatch(name) and any(row[name] for row in rows)]
+        first = next((name for name in names if _of_all(name, rows[0])), names[0])
         best = max((row for row in rows if row[first]), key=lambda row: float(row[first]))
-    except (OSError, StopIteration, IndexError, ValueError):
+    except (OSError, IndexError, ValueError):
         return ""
-    data = first.removesuffix(f" {HEADLINE[0]}")
-    figures = [f"{name} {float(best[f'{data} {name}']):.4f}" for name in HEADLINE if best.get(f"{data} {name}")]
-    return f"best on {data} in {path}: {best['row']}, {', '.join(figures)}"
+    data, _, metric = first.rpartition(" ")
+    figures = [(name, best.get(f"{data} {name}")) for name in dict.fromkeys((metric, BESIDE))]
+    shown = ", ".join(f"{name} {float(value):.4f}" for name, value in figures if value)
+    return f"best on {data} in {path}: {best['row']}, {shown}"
+
+
+def _of_all(name: str, columns: Iterable[str]) -> bool:
+    """Whether a column is HR@10 of all targets: groups of them have a column that says of how many users they are."""
+    data, _, metric = name.rpartition(" ")
+    return metric == HEADLINE and (f"{data} users" not in columns or data.endswith(" all"))
 
 
 def _best_run(paths: Sequence[str]) -> str:
-    """The run with the highest HR@10, if all are of one data set."""
+    """The run with the highest HR@10 (of several targets per user: Recall@20), if all are of one data set."""
     found = []
     for path in paths:
         try:
             metrics = json.loads(Path(path).read_text(encoding="utf-8"))
-            found.append((metrics["test"][HEADLINE[0]], metrics["test"][HEADLINE[1]], metrics["run"]["dataset"], path))
-        except (OSError, ValueError, KeyError, TypeError):
+            test, dataset = metrics["test"], metrics["run"]["dataset"]
+            name = next(name for name in OF_RUNS if name in test)
+            found.append((test[name], test.get(BESIDE), name, dataset, path))
+        except (OSError, ValueError, KeyError, TypeError, StopIteration):
             continue
-    if not found or len({dataset for *_, dataset, _ in found}) > 1:
+    if not found or len({(name, dataset) for *_, name, dataset, _ in found}) > 1:
         return ""
-    hits, gain, _, path = max(found)
-    return f"best on test: {Path(path).parent}, {HEADLINE[0]} {hits:.4f}, {HEADLINE[1]} {gain:.4f}"
+    value, gain, name, _, path = max(found, key=lambda one: one[0])
+    beside = "" if gain is None else f", {BESIDE} {gain:.4f}"
+    return f"best on test: {Path(path).parent}, {name} {value:.4f}{beside}"

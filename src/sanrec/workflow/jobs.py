@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ KINDS = {  # what rules are called where people read it, in the order of the dat
     "table": "table",
     "figure": "figure",
     "figure_with_table": "figure",
+    "report": "report",
 }
 
 
@@ -84,8 +85,15 @@ class Listing:
     locked_since: float | None
 
 
-def list_jobs(targets: Sequence[str], config_file: str | None = None, study: str | None = None) -> Listing:
+def list_jobs(
+    targets: Sequence[str],
+    config_file: str | None = None,
+    study: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Listing:
     """The jobs behind targets (none: all that the Snakefile makes), as they stand in the working folder.
+
+    `study` and `settings`, values of config keys, go before what the config file says.
 
     Raises SanrecError with what Snakemake says of targets, config or files that are not right.
     """
@@ -94,14 +102,14 @@ def list_jobs(targets: Sequence[str], config_file: str | None = None, study: str
         "snakefile": str(snakefile_here().resolve()),
         "targets": list(targets),
         "configfile": str(own) if own and own != Path(USUAL_CONFIG).resolve() else None,
-        "study": study,
+        "config": {**(settings or {}), **({"study": study} if study else {})},
     }
     source = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
     environment = {k: v for k, v in os.environ.items() if k != "SANREC_CONFIG"} | {"PYTHONPATH": path}
     answer = subprocess.run(
         [sys.executable, "-m", "sanrec.workflow.listing"],
-        input=json.dumps(asked), capture_output=True, text=True, check=False, env=environment,
+        input=json.dumps(asked, default=str), capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     if answer.returncode != 0:
         raise SanrecError(_complaint(answer.stderr))

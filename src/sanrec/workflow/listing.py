@@ -1,7 +1,8 @@
 """Every job behind some targets, as Snakemake itself sees them: run as a process of its own, it prints JSON.
 
 `python -m sanrec.workflow.listing`, with a JSON object on standard input: `snakefile`, `targets`, `configfile` or null,
-`study` or null. A process of its own, because Snakemake changes its process' search path, environment and logging.
+`config`, values that go before those of files. A process of its own, because Snakemake changes its process' search
+path, environment and logging.
 
 Snakemake's `--summary` says of each output file whether it would be made, but not which files one job makes, nor which
 log is its. Both stand in the jobs of the DAG that this same call of its API builds.
@@ -26,7 +27,7 @@ RESOURCES = ("runtime", "mem_mb")
 def listing(api: SnakemakeApi, asked: dict[str, Any]) -> dict[str, Any]:
     """The answer to one question: `jobs`, `config` (the file that jobs read), `locked_since` (seconds, or null)."""
     settings = ConfigSettings(
-        config={"study": asked["study"]} if asked["study"] else {},
+        config=asked["config"],
         configfiles=[Path(asked["configfile"])] if asked["configfile"] else [],
     )
     resources = ResourceSettings(cores=FEWEST_CORES)

@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sanrec.config import Config
 from sanrec.disk import BYTES, store_bytes
 from sanrec.layers import kept_layers
-from sanrec.workflow.jobs import Job, Listing
-from sanrec.workflow.missing import Missing, missing_files
-from sanrec.workflow.rates import TRAINING, Estimate, Estimates, run_of
+from sanrec.workflow.jobs import KINDS, Job, Listing
+from sanrec.workflow.missing import Media, Missing, media_counts, missing_files
+from sanrec.workflow.rates import SEARCHES, TRAINING, Estimate, Estimates, run_of
 from sanrec.workflow.weighing import Weighing
 
 EXTRACTION = ("hidden", "caption")
+ON_RUNS = ("efficiency", "costs", "information")  # they run models that they do not train to the end
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,18 @@ class Download:
     source: str
     license: str
     gated: bool
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A raw file of a corpus that is to be fetched."""
+
+    corpus: str
+    file: str
+    places: tuple[str, ...]
+    """The hosts of its addresses, or the folders, without what may be secret in an address."""
+    bytes: int | None
+    unpack: bool
 
 
 @dataclass(frozen=True)
@@ -54,9 +68,11 @@ class Plan:
     estimates: dict[tuple[str, ...], Estimate | None]
     """Of each job to be done, by its outputs."""
     downloads: tuple[Download, ...]
+    raw_files: tuple[RawFile, ...]
     disk: tuple[Need, ...]
     gpu: tuple[Need, ...]
     missing: tuple[Missing, ...]
+    media: tuple[Media, ...]
     free: int
 
     @property
@@ -78,15 +94,18 @@ def make_plan(listing: Listing, world_items: Callable[[Mapping[str, Any]], int])
             done[job.kind] = done.get(job.kind, 0) + 1
     fetched = [_download(config, weighing, job) for job in needed if job.rule == "checkpoint"]
     downloads = tuple(found for found in fetched if found)
+    raw_files = tuple(file for job in needed if job.rule == "download" for file in _raw_files(config, job))
     return Plan(
         config.study,
         needed,
         done,
         {job.outputs: estimates.of(job) for job in needed},
         downloads,
-        summed(_disk(config, weighing, needed, downloads)),
+        raw_files,
+        summed(_disk(config, weighing, needed, downloads, raw_files)),
         tuple({need.what: need for need in _gpu(config, weighing, estimates, needed)}.values()),
         tuple(missing_files(config, needed)),
+        tuple(media_counts(config, needed)),
         shutil.disk_usage(Path.cwd()).free,
     )
 
@@ -101,9 +120,30 @@ def _download(config: Config, weighing: Weighing, job: Job) -> Download | None:
     return Download(name, record.checkpoint, record.revision or "", size, source, record.license, record.gated)
 
 
-def _disk(config: Config, weighing: Weighing, jobs: Sequence[Job], downloads: Iterable[Download]) -> Iterator[Need]:
+def _raw_files(config: Config, job: Job) -> Iterator[RawFile]:
+    """What a corpus' job fetches: what has an address and is not in the folder."""
+    name = job.wildcards["corpus"]
+    corpus = config.find("corpus", name)
+    for download in corpus.downloads:
+        if download.urls and not Path(corpus.folder, download.file).exists():
+            addresses = [urlsplit(url) for url in download.urls]
+            places = tuple(dict.fromkeys(address.hostname or address.path for address in addresses))
+            yield RawFile(name, download.file, places, download.bytes, download.unpack)
+
+
+def _disk(
+    config: Config,
+    weighing: Weighing,
+    jobs: Sequence[Job],
+    downloads: Iterable[Download],
+    raw_files: Iterable[RawFile],
+) -> Iterator[Need]:
     """What will be written, the small files of data sets, tables and figures aside."""
     yield from (Need(f"checkpoint {d.name}", d.bytes, d.source) for d in downloads)
+    for file in raw_files:
+        yield Need(f"{file.corpus}: {file.file}", file.bytes, "config")
+        if file.unpack:
+            yield Need(f"{file.corpus}: {file.file}, unpacked", None, "")
     for job in jobs:
         if job.rule == "hidden":
             yield _store(config, weighing, job)
@@ -131,7 +171,11 @@ def _store(config: Config, weighing: Weighing, job: Job) -> Need:
 
 
 def _gpu(config: Config, weighing: Weighing, estimates: Estimates, jobs: Sequence[Job]) -> Iterator[Need]:
-    """What a GPU must hold: weights in extraction and captioning, and peaks of training. The demo needs none."""
+    """What a GPU must hold: weights in extraction and captioning, and peaks of training, searches and measurements.
+
+    The demo needs none, nor do rules that fetch, prepare, count, gather and draw. What the user's own rules need is
+    unknown.
+    """
     for job in jobs:
         if job.rule in EXTRACTION:
             corpus, hidden = job.wildcards["corpus"], job.rule == "hidden"
@@ -142,9 +186,22 @@ def _gpu(config: Config, weighing: Weighing, estimates: Estimates, jobs: Sequenc
                 yield Need(f"{'extraction with' if hidden else 'captions by'} {name}: weights", size, source)
         elif job.rule in TRAINING:
             run = run_of(config, job)
-            if config.find("corpus", config.datasets[run.dataset].corpus).source != "demo":
+            if not _of_demo(config, run.dataset):
                 size, source = estimates.peak(run) or (None, "")
                 yield Need(f"training {run.dataset}/{run.model}/{run.inputs_text}: peak", size, source)
+        elif job.rule in SEARCHES:
+            run = run_of(config, job)  # its trials are of many sizes, which nobody has measured
+            if not _of_demo(config, run.dataset):
+                yield Need(f"search {run.dataset}/{run.model}/{run.inputs_text}: peak", None, "")
+        elif job.rule in ON_RUNS:
+            if not _of_demo(config, dataset := job.wildcards["dataset"]):
+                yield Need(f"{job.kind} on {dataset}: peak", None, "")
+        elif job.rule not in KINDS:
+            yield Need(f"rule {job.rule}", None, "")
+
+
+def _of_demo(config: Config, dataset: str) -> bool:
+    return config.find("corpus", config.find("dataset", dataset).corpus).source == "demo"
 
 
 def summed(needs: Iterable[Need]) -> tuple[Need, ...]:
@@ -174,5 +231,6 @@ def as_record(plan: Plan) -> dict[str, Any]:
         for job in plan.jobs
         for known in [plan.estimates[job.outputs]]
     ]
-    parts = {name: [asdict(one) for one in getattr(plan, name)] for name in ("downloads", "disk", "gpu", "missing")}
+    lists = ("downloads", "raw_files", "disk", "gpu", "missing", "media")
+    parts = {name: [asdict(one) for one in getattr(plan, name)] for name in lists}
     return {"study": plan.study, "jobs": jobs, "done": plan.done, **parts, "free_bytes": plan.free}

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sanrec.disk import spell_bytes
 from sanrec.workflow.jobs import Job
+from sanrec.workflow.missing import Media
 from sanrec.workflow.plan import Need, Plan
 from sanrec.workflow.text import columns, duration, numbered
 
@@ -79,7 +80,7 @@ def _sources_text(plan: Plan) -> list[str]:
 
 
 def _downloads_text(plan: Plan) -> list[str]:
-    if not plan.downloads:
+    if not plan.downloads and not plan.raw_files:
         return ["downloads: none"]
     rows = [
         [
@@ -90,9 +91,10 @@ def _downloads_text(plan: Plan) -> list[str]:
         ]
         for d in plan.downloads
     ]
-    known = sum(d.bytes or 0 for d in plan.downloads)
+    rows += [[f"  {f.corpus}", f"{f.file} from {' or '.join(f.places)}", _size(f.bytes), ""] for f in plan.raw_files]
+    sizes = [one.bytes for one in (*plan.downloads, *plan.raw_files)]
     return [
-        f"downloads: {spell_bytes(known)}{_and_unknown(d.bytes for d in plan.downloads)}",
+        f"downloads: {spell_bytes(sum(size or 0 for size in sizes))}{_and_unknown(sizes)}",
         *columns(rows, right=(2,)),
     ]
 
@@ -126,10 +128,21 @@ def _licences_text(plan: Plan) -> list[str]:
 
 
 def _missing_text(plan: Plan) -> list[str]:
+    media = [[f"  {one.corpus}", one.medium, _media_text(one)] for one in plan.media]
     if not plan.missing:
-        return ["media and files of one's own: all there"]
+        all_there = all(one.items is not None and one.present == one.items for one in plan.media)
+        head = "media and files of one's own: all there" if all_there else "files of one's own: all there; media"
+        return [head, *columns(media)]
     rows = [[f"  {one.path}", one.what] for one in plan.missing]
-    return ["missing, to be put there by hand", *columns(rows)]
+    return ["missing, to be put there by hand", *columns(rows), *(["media", *columns(media)] if media else [])]
+
+
+def _media_text(media: Media) -> str:
+    if media.fetched:
+        return "comes with the downloads, so nobody has counted it"
+    if media.present is None:
+        return "the folder is there; its files were not counted"
+    return f"{media.present:,} of {numbered(media.items or 0, 'item')}"
 
 
 def _size(size: int | None) -> str:

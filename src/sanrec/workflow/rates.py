@@ -63,7 +63,7 @@ Measured = TypeVar("Measured", Epoch, Whole)
 
 
 class Items(Frozen):
-    """The items of a corpus as a paper has them."""
+    """The items of a corpus as published, or as a paper has them."""
 
     items: Count
     source: str

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sanrec.workflow.ending import read_jobs
 from sanrec.workflow.jobs import Job, Listing
 from sanrec.workflow.logs import Log, read_log
 from sanrec.workflow.text import columns, duration, numbered
@@ -19,6 +20,7 @@ State = Literal["done", "running", "failed", "anew", "missing"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "anew", "missing")
 QUIET = 180.0  # seconds that a step run by hand may be silent and still counts as running: it writes a line a minute
 SHOWN = 12  # jobs of a state that people are shown
+WORKFLOW_LOGS = ".snakemake/log"
 STATE_FILE = "training-state.safetensors"
 HEADLINES = ("HR@10", "Recall@20")
 
@@ -39,20 +41,32 @@ class Standing:
 def standings(listing: Listing, now: float | None = None) -> list[Standing]:
     """How every job of a listing stands, in the listing's order."""
     now = time.time() if now is None else now
-    return [_standing(job, listing.locked_since, now) for job in listing.jobs]
+    failed = _failed_outputs(listing.locked_since)
+    return [_standing(job, listing.locked_since, bool(failed & set(job.outputs)), now) for job in listing.jobs]
 
 
-def _standing(job: Job, locked_since: float | None, now: float) -> Standing:
+def _failed_outputs(locked_since: float | None) -> set[str]:
+    """What the workflow at work says that it failed to make: jobs that were killed leave no word in their own logs."""
+    found: set[str] = set()
+    for path in Path(WORKFLOW_LOGS).glob("*.snakemake.log") if locked_since is not None else ():
+        if path.stat().st_mtime >= locked_since:
+            _, failed = read_jobs(path.read_text(encoding="utf-8", errors="replace").splitlines())
+            found |= {output for job in failed for output in job.get("output")}
+    return found
+
+
+def _standing(job: Job, locked_since: float | None, over: bool, now: float) -> Standing:
     path = job.logs[0] if job.logs else ""
     log = read_log(path) if path else None
-    state, note = _state(job, log, locked_since, now)
+    state, note = _state(job, log, locked_since, over, now)
     return Standing(state, job.kind, job.rule, job.outputs[0], note, path)
 
 
-def _state(job: Job, log: Log | None, locked_since: float | None, now: float) -> tuple[State, str]:
+def _state(job: Job, log: Log | None, locked_since: float | None, over: bool, now: float) -> tuple[State, str]:
+    """`over`: whether the workflow at work knows that the job failed."""
     if not job.needed:
         return "done", _result(job)
-    if log and not log.ended and log.written >= (now - QUIET if locked_since is None else locked_since):
+    if log and not log.ended and not over and log.written >= (now - QUIET if locked_since is None else locked_since):
         return "running", f"{log.last} ({duration(now - log.written)} ago)"
     if all(Path(output).exists() for output in job.outputs):
         return "anew", job.reason.partition(":")[0]

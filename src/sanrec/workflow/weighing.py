@@ -39,7 +39,7 @@ class Weighing:
             return self._world_items(record.world), "config"
         if corpus in self.rates.items:
             found = self.rates.items[corpus]
-            return found.items, f"{self.rates.sources[found.source]}, as printed"
+            return found.items, self.rates.sources[found.source]
         return None, "its items are not counted yet"
 
     def weights(self, name: str) -> tuple[int | None, str]:

@@ -2,7 +2,10 @@
 
 import pytest
 
+from tests.browsing import browser, visit
 from tests.reporting.report.folder import HOSTILE, Results
+
+__all__ = ["browser", "visit"]
 
 
 @pytest.fixture

@@ -1,51 +1,9 @@
 """The report in a real headless Chromium: no error, sorting, search, curves, images, phone, print, and no request.
 
-Needs the browser itself (Debian: `apt-get install chromium`) and Playwright, which drives it; skipped without.
+Needs what `tests/browsing.py` says.
 """
 
-import os
-import shutil
-
 import pytest
-
-CHROMIUM = os.environ.get("SANREC_CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: requirements-dev.txt")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium, or name one by SANREC_CHROMIUM")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])  # root in a container
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser):
-    """Open a page; whatever the browser complains of or asks for is kept, and after the test there is none of it."""
-    contexts, complaints, requests = [], [], []
-
-    def opened(path, **about):
-        context = browser.new_context(**about)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.as_uri())
-        page.wait_for_load_state("networkidle")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
-    assert len([url for url in requests if url.startswith("file:")]) == len(contexts)  # the page itself
 
 
 @pytest.fixture

@@ -7,16 +7,20 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from sanrec import cli
 from sanrec.errors import DataError
+from sanrec.load import load_config
 from sanrec.reporting.report import texts
 from sanrec.reporting.report.build import write_report
 from sanrec.reporting.report.runs import read_row
 from sanrec.reporting.report.tables import MARKS, MOST_ROWS, read_numbers, read_page
-from tests.reporting.report.folder import HOSTILE
+from tests.reporting.report.folder import HOSTILE, ROOT, Results
 
 
 class Elements(HTMLParser):
@@ -275,6 +279,44 @@ def test_the_page_stays_small_with_many_runs(results):
     page = results.render()
     assert len(curves(page)) == 300
     assert len(page) < 1_000_000  # 300 runs of 50 epochs
+
+
+def test_the_metric_that_chose_the_best_epoch_is_shown_where_it_is_another(results):
+    results.config = load_config({"datasets": {"demo": {"watched_metric": "Recall@20"}}})
+    several = {f"{name}@{k}": 0.3 for name in ("HR", "NDCG", "MRR", "Recall") for k in (5, 10, 20)} | {"users": 10}
+    several["Recall@20"] = 0.1234
+    folder = results.run(test=several, validation=several)
+    rows = "".join(f"{n},1,0.5,0.3,0.2,0.{n}\n" for n in (1, 2))
+    results.write(f"{folder}/history.csv", f"epoch,loss,seconds,HR@10,NDCG@10,Recall@20\n{rows}")
+    results.run(dataset="demo-half")
+    page = results.render()
+    assert [[name for name, _ in run["curves"]] for run in curves(page)] == [
+        ["loss", "HR@10", "NDCG@10"],  # of demo-half, which stands first
+        ["loss", "HR@10", "NDCG@10", "Recall@20"],
+    ]
+    assert curves(page)[1]["curves"][-1][1] == [0.1, 0.2]
+    assert page.count('<th scope="col">Test Recall@20</th>') == 1
+    assert "0.1234" in page
+    assert "best Recall@20 in epoch 2 of 3" in page
+    assert "best HR@10 in epoch 2 of 3" in page
+    assert "Recall" not in Results(results.root / "other").render()
+
+
+def test_the_command_shows_tables_of_ones_own_too(results, monkeypatch):
+    monkeypatch.chdir(results.root)
+    monkeypatch.delenv("SANREC_CONFIG", raising=False)
+    Path("config.yaml").write_text("tables: [tables/*.yaml]\n")
+    Path("tables").mkdir()
+    values = {"title": "Mine", "kind": "statistics", "datasets": ["demo"], "statistics": {"Users": "users"}}
+    Path("tables/shop.yaml").write_text(yaml.safe_dump(values))
+    results.table("shop", title="Mine: a small one")
+    folders = [str(ROOT / "workflow" / kind) for kind in ("tables", "figures")]
+    assert cli.main(["report", *folders, "results/report.html"]) == 0
+    page = Path("results/report.html").read_text(encoding="utf-8")
+    elements = Elements(page)
+    assert [text for _, text in elements.all("h3")] == ["Mine: a small one"]
+    assert next(text for _, text in elements.all("h2")) == "Beyond the papers"
+    assert "results/shop.csv" not in [text for _, text in elements.all("code")]  # as one that is not made yet
 
 
 def test_it_is_written_whole(full):

@@ -27,7 +27,7 @@ from sanrec.reporting.report import found as on_disk
 from sanrec.reporting.report import texts
 from sanrec.reporting.report.found import Found
 from sanrec.reporting.report.media import MissingMedia, read_media
-from sanrec.reporting.report.runs import CURVES, NAMES, SHOWN, RunRow, read_rows
+from sanrec.reporting.report.runs import NAMES, SHOWN, RunRow, read_rows
 from sanrec.reporting.report.steps import read_steps
 from sanrec.reporting.report.tables import MOST_ROWS, Grid, read_numbers, read_page
 from sanrec.reporting.specs import TableSpec
@@ -78,7 +78,8 @@ def render(
     found = on_disk.find(tables, figures, root)
     problems: list[str] = []
     groups = _groups(tables, figures, found, root, problems)
-    runs, broken = read_rows(found.runs, root)
+    watched = {name: dataset.watched for name, dataset in config.datasets.items()}
+    runs, broken = read_rows(found.runs, watched, root)
     media = _media(found, root, problems)
     style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     style += COLOURS
@@ -102,7 +103,7 @@ def render(
         groups=groups,
         runs=runs,
         names=NAMES,
-        metrics=SHOWN,
+        metrics=list(dict.fromkeys([*SHOWN, *(name for run in runs for name in run.test)])),
         curves=Markup(_embedded([_drawn(run) for run in runs])),  # noqa: S704 - escaped there
         trained=sum(run.seconds or 0 for run in runs),
         machines=_counted([run.machine for run in runs]),
@@ -171,7 +172,7 @@ def _counted(values: list[Any]) -> list[tuple[Any, int]]:
 
 
 def _drawn(run: RunRow) -> dict[str, Any]:
-    return {"best": run.best_epoch, "curves": [[name, run.curves[name]] for name in CURVES if name in run.curves]}
+    return {"best": run.best_epoch, "curves": [[name, values] for name, values in run.curves.items()]}
 
 
 def _embedded(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,8 +12,7 @@ from sanrec.reporting.results import read_metrics
 from sanrec.versions import STEPS
 
 NAMES = ("Data set", "Method", "Inputs", "Variant", "Seed")
-SHOWN = ("HR@10", "NDCG@10")  # of the metrics
-CURVES = ("loss", *SHOWN)  # columns of history.csv that are drawn
+SHOWN = ("HR@10", "NDCG@10")  # of the metrics, beside the one by which the best epoch was chosen
 DIGITS = 4  # significant ones of a curve's points: more cannot be seen
 
 
@@ -27,6 +26,8 @@ class RunRow:
     test: dict[str, float]
     validation: dict[str, float]
     """Metrics, as fractions."""
+    watched: str
+    """The validation metric by which the best epoch was chosen."""
     settings: dict[str, Any]
     sources: str
     """Channels, each with its backbone."""
@@ -45,21 +46,26 @@ class RunRow:
     outdated: str
     """The version of the training step that made it, where it is another than today's."""
     curves: dict[str, list[float | None]]
-    """Values by epoch, from the first, of the loss and of metrics on the validation split."""
+    """Values by epoch, from the first, of the loss and of metrics on the validation split, in the order of drawing."""
 
 
-def read_rows(folders: Iterable[str], root: str | Path = ".") -> tuple[list[RunRow], list[str]]:
-    """The runs in these folders; and, of those that cannot be read, what is wrong with them."""
+def read_rows(
+    folders: Iterable[str], watched: Mapping[str, str], root: str | Path = "."
+) -> tuple[list[RunRow], list[str]]:
+    """The runs in these folders; and, of those that cannot be read, what is wrong with them.
+
+    `watched`: by data set the metric that training goes by, where it is not HR@10.
+    """
     rows, problems = [], []
     for folder in folders:
         try:
-            rows.append(read_row(folder, root))
+            rows.append(read_row(folder, root, watched.get(folder.split("/")[1], SHOWN[0])))
         except DataError as error:
             problems.append(str(error))
     return rows, problems
 
 
-def read_row(folder: str, root: str | Path = ".") -> RunRow:
+def read_row(folder: str, root: str | Path = ".", watched: str = SHOWN[0]) -> RunRow:
     """A finished run. Raises DataError, naming the file, for metrics or a history that are not as they should be."""
     path = Path(root, folder)
     metrics = read_metrics(path, ("test", "validation"), warn=False)
@@ -69,11 +75,13 @@ def read_row(folder: str, root: str | Path = ".") -> RunRow:
     places = (dataset, model, inputs, variant, seed.removeprefix("seed="))
     made_by = metrics.get("step_version", STEPS["train"])
     try:
+        shown = dict.fromkeys((*SHOWN, *([watched] if watched in metrics["validation"] else [])))
         return RunRow(
             folder=folder,
             names=dict(zip(NAMES, places, strict=True)),
-            test={name: metrics["test"][name] for name in SHOWN},
-            validation={name: metrics["validation"][name] for name in SHOWN},
+            test={name: metrics["test"][name] for name in shown},
+            validation={name: metrics["validation"][name] for name in shown},
+            watched=watched,
             settings=dict(metrics["settings"]),
             sources=", ".join(f"{source['channel']} by {source['backbone']}" for source in metrics["run"]["sources"]),
             best_epoch=int(metrics["best_epoch"]),
@@ -86,7 +94,11 @@ def read_row(folder: str, root: str | Path = ".") -> RunRow:
             machine=str(metrics["machine"]),
             versions={name: str(version) for name, version in metrics["versions"].items()},
             outdated="" if made_by == STEPS["train"] else str(made_by),
-            curves={name: [_point(epoch[name]) for epoch in epochs] for name in CURVES if epochs and name in epochs[0]},
+            curves={
+                name: [_point(epoch[name]) for epoch in epochs]
+                for name in ("loss", *shown)
+                if epochs and name in epochs[0]
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         kind = f"lacks {error}" if isinstance(error, KeyError) else f"is not as a run writes it: {error}"
