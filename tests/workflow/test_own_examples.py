@@ -92,7 +92,7 @@ def check_backbone(folder: Path) -> None:
     assert (manifest["items"], manifest["missing"]) == (24, 1)
     assert manifest["arrays"]["hidden"]["shape"] == [24, 4, 16]
     runs = sorted(path.parts[-5] for path in (folder / "own-backbone/results").rglob("metrics.json"))
-    assert runs == ["frozen", "lora"]
+    assert runs == ["frozen", "full"]
 
 
 def check_captioner(folder: Path) -> None:
