@@ -79,6 +79,12 @@ def test_yaml_examples_are_what_they_are_said_to_be(page, tmp_path):
     load_config(whole)
 
 
+def test_the_snakefile_that_begins_a_folder_is_as_its_page_shows_it():
+    written = (ROOT / "src/sanrec/workflow/templates/Snakefile").read_text(encoding="utf-8")
+    first, *_ = [block for block in blocks("docs/start-own.md") if block.language == "python"]
+    assert first.text in written
+
+
 def test_the_page_of_targets_is_current():
     """docs/config.md is held the same way by tests/test_config.py."""
     current = (ROOT / "docs/targets.md").read_text(encoding="utf-8") == targets_page(ROOT / "workflow")
