@@ -171,7 +171,7 @@ def test_records_that_make_no_sense(tmp_path, corpus, data, message):
         world(tmp_path, corpus=corpus, **data)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sets(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=3), st.randoms(use_true_random=False))
 def test_whole_way_against_a_slow_version(tmp_path, taken, random):
     rows = [(f"u{user}", item) for user, item in taken]

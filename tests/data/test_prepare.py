@@ -205,7 +205,7 @@ def test_a_table_out_of_order_is_refused(tmp_path, spoil):
     assert load_sequences(tmp_path / "sound.parquet").users.tolist() == ["u1", "u3"]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.lists(st.integers(0, 12), min_size=1, max_size=12), min_size=1, max_size=10), st.randoms())
 def test_whole_way_against_a_slow_version(tmp_path, lists, random):
     least, most = 3, 7

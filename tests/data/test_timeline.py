@@ -64,7 +64,7 @@ moments = st.integers(0, 9)
 tables = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, ITEMS - 1), moments), min_size=3, max_size=40)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(tables, moments, moments, st.sampled_from(["last", "first", "all"]), st.integers(1, 3), st.integers(3, 6))
 def test_whole_way_against_a_slow_version_and_nothing_leaks(tmp_path, rows, first, second, targets, least, most):
     expected = slow(rows, first, second, targets, least, most)
@@ -121,7 +121,7 @@ def test_whole_way_against_a_slow_version_and_nothing_leaks(tmp_path, rows, firs
     assert (counts["validation_from"], counts["test_from"]) == (str(first), str(second))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(st.integers(0, 30), min_size=3, max_size=60),
     st.floats(0.05, 0.4),

@@ -31,6 +31,12 @@ class Block:
     reason: str
     text: str
 
+    @property
+    def commands(self) -> str:
+        """What is typed: the lines behind `$ `, with what goes on in the next line; all of them where none has that."""
+        typed = re.findall(r"^\$ ((?:.*\\\n)*.*)$", self.text, re.M)
+        return "\n".join(typed) if typed else self.text
+
 
 def pages() -> list[str]:
     """Every page's path in the repository, README first: it is what people read first."""

@@ -1,7 +1,8 @@
 """The documentation's commands are run as they stand, in a copy of the repository with a small world.
 
-Blocks marked `run` are run, page by page in one folder, as somebody would who reads on; `plan` has Snakemake plan what
-it would make, and runs all else; `fails` must fail with the message that the next block shows.
+Blocks marked `run` are run, page by page in one folder, as somebody would who reads on: where a block changes into a
+folder, the next block of the page is in it; `plan` has Snakemake plan what it would make, and runs all else; `fails`
+must fail with the message that the next block shows.
 """
 
 import os
@@ -22,7 +23,7 @@ CONFIG = {
     "timing": {"warm_up": 0, "repeats": 1, "warm_up_steps": 1, "steps": 2},
     "tuning": {"trials": 2},
 }
-PARTS = ("Snakefile", "workflow", "src", "slurm", "envs", "docs")  # of a checkout
+PARTS = ("Snakefile", "workflow", "src", "slurm", "envs", "docs", "examples")  # of a checkout
 PROGRAMS = {"snakemake": '-m snakemake "$@"{}', "sanrec": '-m sanrec "$@"', "python": '"$@"', "python3": '"$@"'}
 RUNNING = ("run", "plan", "fails")
 pytestmark = pytest.mark.slow
@@ -49,26 +50,28 @@ def checkout(tmp_path_factory):
     return folder
 
 
-def run(folder, block):
-    """A block's output and exit status; of several commands the first that fails ends it."""
-    programs = folder.parent / ("plan" if block.mark == "plan" else "run")
+def run(folder, block, place):
+    """A block's output, exit status and the folder where it ended; of several commands the first that fails ends it."""
+    programs, ended = folder.parent / ("plan" if block.mark == "plan" else "run"), folder.parent / "ended"
     env = {name: value for name, value in os.environ.items() if name not in ("SANREC_CONFIG", "VIRTUAL_ENV")}
-    env |= {"PATH": f"{programs}{os.pathsep}{env['PATH']}", "PYTHONPATH": str(folder / "src")}
+    env |= {"PATH": f"{programs}{os.pathsep}{env['PATH']}", "PYTHONPATH": str(folder / "src"), "ENDED": str(ended)}
+    ended.write_text(str(place), encoding="utf-8")
     command = (
-        ["bash", "-euo", "pipefail", "-c", block.text]
+        ["bash", "-euo", "pipefail", "-c", f'{block.commands}\npwd > "$ENDED"']
         if block.language in SHELL
         else [sys.executable, "-c", block.text]
     )
-    return subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done, ended.read_text(encoding="utf-8").strip()
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if marked(page, *RUNNING)])
 def test_the_commands_of_a_page_do_what_they_say(checkout, page):
-    told = blocks(page)
+    told, place = blocks(page), checkout
     for number, block in enumerate(told):
         if block.mark not in RUNNING:
             continue
-        done = run(checkout, block)
+        done, place = run(checkout, block, place)
         if block.mark == "fails":
             expected = " ".join(told[number + 1].text.split())
             assert done.returncode != 0, f"{block.place} did not fail"

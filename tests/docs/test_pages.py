@@ -2,6 +2,7 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from sanrec.load import load_config
 from sanrec.reporting.figure_kinds import load_figure
 from sanrec.reporting.specs import TableSpec
 from sanrec.snakefile.targets import rules, targets_page
-from tests.docs.pages import MARKS, ROOT, YAML, blocks, marked, pages
+from tests.docs.pages import MARKS, ROOT, YAML, Block, blocks, marked, pages
 
 COMMAND = re.compile(r"^(\$ )?(snakemake|sanrec|python|pip|pytest) ", re.M)
 OF_OTHERS = (  # programs whose messages the FAQ explains too
@@ -34,6 +35,13 @@ def test_every_block_of_commands_yaml_and_python_says_what_tests_do_with_it(page
         assert bool(block.reason) == (block.mark == "skip"), f"{block.place}: `skip, REASON`, and no other has a reason"
 
 
+def test_prompts_and_what_commands_print_are_not_run():
+    shown = Block("", "console", "run", "", "$ one --of\nprinted\n$ two \\\n    --more\n$ none\n")
+    assert shown.commands == "one --of\ntwo \\\n    --more\nnone"
+    plain = Block("", "console", "run", "", "for i in 1 2; do\n  echo $i; done\n")
+    assert plain.commands == plain.text
+
+
 def merge(whole, values):
     """Add values to a mapping of mappings, key by key."""
     for key, value in values.items():
@@ -43,9 +51,15 @@ def merge(whole, values):
             whole[key] = value
 
 
+def example_config(page):
+    """The config of the example that a page of one's own goes through: what the page leaves out."""
+    config = ROOT / f"examples/own-{Path(page).stem}/config.yaml"
+    return yaml.safe_load(config.read_text(encoding="utf-8")) if page.startswith("docs/own/") else {}
+
+
 @pytest.mark.parametrize("page", [page for page in pages() if any(b.language in YAML for b in blocks(page))])
 def test_yaml_examples_are_what_they_are_said_to_be(page, tmp_path):
-    whole = {}
+    whole = example_config(page)
     for block in marked(page, "config", "part", "table", "figure", "parse"):
         try:
             values = yaml.safe_load(block.text)
@@ -63,6 +77,12 @@ def test_yaml_examples_are_what_they_are_said_to_be(page, tmp_path):
             error.add_note(f"in the block at {block.place}")
             raise
     load_config(whole)
+
+
+def test_the_snakefile_that_begins_a_folder_is_as_its_page_shows_it():
+    written = (ROOT / "src/sanrec/workflow/templates/Snakefile").read_text(encoding="utf-8")
+    first, *_ = [block for block in blocks("docs/start-own.md") if block.language == "python"]
+    assert first.text in written
 
 
 def test_the_page_of_targets_is_current():

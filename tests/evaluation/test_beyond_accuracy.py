@@ -62,13 +62,12 @@ def slow(lists, histories, items):
 
 
 @given(worlds())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_measures_are_those_of_a_slow_version(world):
     assert fast(*world) == pytest.approx(slow(*world))
 
 
 @given(worlds(), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_neither_the_numbers_of_items_nor_the_order_of_users_matters(world, random):
     lists, histories, items = world
     place = list(range(items))
@@ -80,7 +79,6 @@ def test_neither_the_numbers_of_items_nor_the_order_of_users_matters(world, rand
 
 
 @given(worlds())
-@settings(deadline=None)
 def test_bounds(world):
     lists, _, items = world
     coverage, novelty, popularity, lift, gini = fast(*world)
@@ -182,13 +180,11 @@ def slow_parts(counts, head, tail):
     return parts
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30), st.sampled_from([(0.2, 0.2), (0.5, 0.5), (0.1, 0.4)]))
 def test_parts_are_those_of_a_slow_version(counts, shares):
     assert parts_by_popularity(counts, *shares).tolist() == slow_parts(counts, *shares)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30))
 def test_parts_rise_with_the_count_and_equals_stay_together(counts):
     parts = parts_by_popularity(counts, 0.2, 0.2)

@@ -49,7 +49,7 @@ def slow_ranks(scores, targets, histories):
 
 
 @given(worlds(), st.integers(1, 8))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_ranks_are_those_of_sorting(world, chunk):
     assert ranks_of(*world) == slow_ranks(*world)
     assert ranks_of(*world, chunk=chunk) == slow_ranks(*world)

@@ -51,7 +51,7 @@ def fast_ranks(states, vectors, targets, histories, **options):
 
 
 @given(worlds())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_ranks_are_those_of_sorting(world):
     states, vectors, targets, histories = world
     expected = slow_ranks(*world)
@@ -63,7 +63,6 @@ def test_ranks_are_those_of_sorting(world):
 
 
 @given(worlds(), st.integers(1, 12))
-@settings(deadline=None)
 def test_ranks_do_not_depend_on_the_chunk(world, chunk):
     states, vectors, targets, histories = world
     whole = fast_ranks(states, vectors, targets, compressed(histories))
@@ -71,7 +70,6 @@ def test_ranks_do_not_depend_on_the_chunk(world, chunk):
 
 
 @given(worlds(), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_ranks_do_not_depend_on_the_order_of_the_items(world, random):
     states, vectors, targets, histories = world
     order = list(range(1, len(vectors)))
@@ -84,7 +82,6 @@ def test_ranks_do_not_depend_on_the_order_of_the_items(world, random):
 
 
 @given(worlds())
-@settings(deadline=None)
 def test_the_padding_vector_is_never_ranked(world):
     states, vectors, targets, histories = world
     other = vectors.copy()

@@ -49,7 +49,7 @@ def slow_lists(scores, histories, length):
 
 
 @given(worlds(), st.integers(1, 25), st.integers(1, 8))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_lists_are_those_of_sorting_whatever_the_chunk(world, length, chunk):
     scores, _, histories = world
     _, lists = lists_of(*world, length, chunk=chunk)
@@ -58,7 +58,7 @@ def test_lists_are_those_of_sorting_whatever_the_chunk(world, length, chunk):
 
 
 @given(worlds(), st.integers(1, 25))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_an_item_stands_at_the_place_of_its_rank(world, length):
     """Where nothing ties with it; and else at a better one, since a target counts behind every item of its score."""
     scores, targets, histories = world
@@ -81,7 +81,6 @@ def test_an_item_stands_at_the_place_of_its_rank(world, length):
 
 
 @given(worlds())
-@settings(deadline=None)
 def test_watching_changes_no_rank(world):
     scores, targets, histories = world
     watched, _ = lists_of(*world, 5)

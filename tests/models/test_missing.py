@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -221,7 +221,6 @@ def test_groups_are_each_item_once_with_what_it_has(present):
         assert (present[:, items] == channels[:, None]).all()
 
 
-@settings(deadline=None)
 @given(masks)
 def test_weights_sum_to_what_they_did(present):
     weights = renormalised(torch.tensor([0.2, 0.5, 0.3]), present)

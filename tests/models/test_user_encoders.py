@@ -28,7 +28,7 @@ def histories(lengths, positions=POSITIONS):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     lengths=st.lists(st.integers(0, POSITIONS), min_size=1, max_size=4),
     changed_from=st.integers(0, POSITIONS),

@@ -175,7 +175,7 @@ def made(config, spec, root):
 
 
 @pytest.mark.parametrize("several", [False, True])
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32 - 1), users=st.integers(3, 9))
 def test_every_figure_is_that_of_a_slow_version(tmp_path_factory, several, seed, users):
     root, config, spec = tmp_path_factory.mktemp("world"), study(), TableSpec(**SMALL)

@@ -197,7 +197,7 @@ def worlds(draw, several):
 
 
 @pytest.mark.parametrize("several", [False, True])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_groups_are_those_of_a_slow_version(tmp_path, write_run, several, data):
     trained, targets, ranks, least, most = data.draw(worlds(several))
@@ -221,7 +221,7 @@ def test_groups_are_those_of_a_slow_version(tmp_path, write_run, several, data):
             assert pd.isna(value) if expected is None else value == pytest.approx(expected, abs=1e-12)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(counts=st.lists(st.integers(0, 50), min_size=1, max_size=30))
 def test_the_tables_groups_part_every_target_once(repository, counts):
     """Unseen, seen 1 to 4 times, 5 times or more: each target in one of the three, and all in the last."""

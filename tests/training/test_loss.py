@@ -50,7 +50,7 @@ def problem(seed, users, items, length, repeats):
     return table, states, vectors, log_p
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(5, 12), st.booleans())
 def test_loss_is_equations_7_and_8(seed, users, items, repeats):
     table, states, vectors, log_p = problem(seed, users, items, 5, repeats)
@@ -59,7 +59,7 @@ def test_loss_is_equations_7_and_8(seed, users, items, repeats):
     assert got.item() == pytest.approx(slow_loss(states, vectors, table, log_p), rel=1e-4, abs=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.integers(2, 6))
 def test_unique_items_give_the_loss_of_encoding_every_position(seed, users):
     """The same softmax with one column per position, duplicates and all, as the published code computes it."""
