@@ -1,5 +1,6 @@
 """Workflows that are killed, stopped, run out of disk or meet each other, and what the same command does then."""
 
+import json
 import os
 import random
 import re
@@ -8,7 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -16,19 +20,32 @@ import pytest
 import yaml
 
 from sanrec.files import read_json
+from tests.workflow.epochs import finished_epochs
 
 ROOT = Path(__file__).parents[2]
-SHORT = {"adapter_width": 8, "batch_size": 64, "max_epochs": 6, "patience": 6}
+EPOCHS, ITEMS, BATCH = 60, 160, 4
+SHORT = {"adapter_width": 8, "batch_size": 64, "max_epochs": EPOCHS, "patience": EPOCHS}
 CONFIG = {
-    "corpora": {"demo": {"world": {"items": 60, "users": 140}}},
-    "datasets": {name: {"settings": {"all": SHORT}} for name in ("demo", "demo-half")},
-    "backbones": {name: {"chunk_rows": 8, "batch_size": 4} for name in ("bert", "vit")},
+    "corpora": {"demo": {"world": {"items": ITEMS, "users": 140}, "videos": None, "audios": None}},
+    "datasets": {"demo": {"settings": {"all": SHORT}}},
+    "backbones": {name: {"chunk_rows": 8, "batch_size": BATCH} for name in ("bert", "vit")},
+    "captioners": {"llava": {"batch_size": BATCH}},
+    "tables": ["one.yaml"],
+}
+ONE = {  # a table of the run here alone
+    "title": "One run",
+    "kind": "comparison",
+    "datasets": ["demo"],
+    "metrics": ["HR@10"],
+    "rows": [{"label": "CROSSAN", "model": "crossan", "inputs": "TI"}],
 }
 RUN = "results/demo/runs/crossan/TI/default/seed=0"
 HIDDEN = {"title": "results/demo/hidden/title/bert.json", "cover": "results/demo/hidden/cover/vit.json"}
 CAPTIONS = "results/demo/captions/cover.parquet"
+TABLE = {suffix: f"results/one.{suffix}" for suffix in ("csv", "md", "html")}
 CHANGING = re.compile(r"seconds|peak_memory|machine|created|threads")  # of a run: what no two runs share
 DISK = 16 << 20
+KILLS, TRIES = 2, 6  # how often a job is killed in the middle of its work, and how often that is tried
 pytestmark = pytest.mark.slow
 
 
@@ -69,10 +86,23 @@ def heed_ctrl_c() -> None:
 def kill_all(process: subprocess.Popen) -> None:
     """As when a machine loses its power: the workflow and all its jobs, at once."""
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for one in family:
-        one.kill()
+    os.killpg(process.pid, signal.SIGKILL)
+    for one in family:  # those that have left its group
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
     psutil.wait_procs(family, 10)
     process.wait()
+
+
+@contextmanager
+def at_work(folder: Path, target: str) -> Iterator[subprocess.Popen]:
+    """A workflow in the background, killed at the block's end where it has none by then."""
+    process = begin(folder, "--rerun-incomplete", target)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            kill_all(process)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +110,8 @@ def undisturbed(tmp_path_factory):
     """A folder in which everything here was made in one go."""
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    make(folder, f"{RUN}/metrics.json", CAPTIONS, "results/table1.csv")
+    (folder / "one.yaml").write_text(yaml.safe_dump(ONE))
+    make(folder, f"{RUN}/metrics.json", CAPTIONS, TABLE["csv"])
     return folder
 
 
@@ -122,65 +153,130 @@ def finished_chunks(store: Path) -> dict[str, int]:
     return {str(p): p.stat().st_mtime_ns for p in chunks if place[p] in units}
 
 
-def killed_at_random(
-    folder: Path, seed: int, target: str, kept: Path, times: int = 3, within: tuple[float, float] = (2.0, 9.0)
-) -> int:
-    """Run, kill, and so on, then let it finish; how many times it was killed before the end.
+Pieces = dict[str, Any]
+"""What of a piece of work is finished, by name, each with what would be another thing were it done again."""
 
-    Each time it is killed `within` so many seconds. What a killed job had finished in the store `kept` must still be
-    what it was.
+
+def finished_units(store: Path) -> Pieces:
+    """When each file of a store's finished units was written."""
+    units: Pieces = {}
+    for path, when in finished_chunks(store).items():
+        units.setdefault(Path(path).relative_to(store).parts[2], {})[path] = when
+    return units
+
+
+def finished_batches(table: Path) -> Pieces:
+    """The lines of the file beside a table of captions, none of which may tell of the same batch."""
+    lines: list[bytes] = []
+    with suppress(FileNotFoundError):  # it may be taken away when the table is there
+        lines = [line for path in table.parent.glob("*.jsonl") for line in path.read_bytes().split(b"\n")[1:-1]]
+    firsts = [str(json.loads(line)["first"]) for line in lines]
+    assert len(set(firsts)) == len(firsts), f"done twice: {firsts}"
+    return dict(zip(firsts, lines, strict=True))
+
+
+def watch(process: subprocess.Popen, folder: Path, target: str, finished: Callable[[], Pieces], aim: float) -> Pieces:
+    """Wait until so many pieces are finished, or the workflow; what is finished then.
+
+    What was finished in the beginning stays as it was, at every moment.
     """
-    draw, kills = random.Random(seed), 0
-    for _ in range(times):
-        process = begin(folder, "--rerun-incomplete", target)
-        until = time.monotonic() + draw.uniform(*within)
-        while process.poll() is None and time.monotonic() < until:
-            time.sleep(0.02)
-        if process.poll() is not None:
-            break
-        kill_all(process)
-        kills += 1
+    before, until = finished(), time.monotonic() + 900
+    while True:
+        over = process.poll() is not None
+        found = finished()
+        if (folder / target).exists():  # the file of unfinished work may be gone
+            assert {name: found[name] for name in before if name in found}.items() <= before.items()
+        else:
+            assert before.items() <= found.items(), "what was finished was done again"
+        if over or len(found) >= aim:
+            return found
+        assert time.monotonic() < until, (folder / "workflow.log").read_text()
+        time.sleep(0.005)
+
+
+def killed_at_work(folder: Path, seed: int, target: str, finished: Callable[[], Pieces], total: int) -> list[Pieces]:
+    """Run, kill in the middle of the work, and so on, then let it finish; what was `finished` at each kill.
+
+    Each time it is killed at a moment drawn after the next one to three of `total` pieces are finished. Nothing
+    finished is done again.
+    """
+    draw, met = random.Random(seed), []
+    for _ in range(TRIES):
+        aim, delay = len(finished()) + draw.randint(1, 3), draw.uniform(0, 0.05)
+        with at_work(folder, target) as process:
+            watch(process, folder, target, finished, aim)
+            assert process.poll() is None, (folder / "workflow.log").read_text()
+            time.sleep(delay)
         run(folder, "--unlock", target)
-        before = finished_chunks(kept)
-        assert not [path for path, when in before.items() if Path(path).stat().st_mtime_ns != when]
-    before = finished_chunks(kept)
-    make(folder, "--rerun-incomplete", target)
-    assert {path: Path(path).stat().st_mtime_ns for path in before} == before  # nothing finished was done again
-    return kills
+        left = finished()
+        if (folder / target).exists():
+            break
+        if 0 < len(left) < total:
+            met.append(left)
+        if len(met) == KILLS:
+            break
+    assert met, "no kill met the work"
+    with at_work(folder, target) as process:
+        watch(process, folder, target, finished, float("inf"))
+        assert process.wait() == 0, (folder / "workflow.log").read_text()
+    return met
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("channel", HIDDEN)
 def test_killed_extraction(undisturbed, folder, channel, seed):
     store = (folder / HIDDEN[channel]).with_suffix(".zarr")
+    total = len(finished_units(store))
+    assert total == ITEMS / 8
     remove(folder, HIDDEN[channel])
-    killed_at_random(folder, seed, HIDDEN[channel], store)
+    for left in killed_at_work(folder, seed, HIDDEN[channel], lambda: finished_units(store), total):
+        now = finished_units(store)
+        assert {unit: now[unit] for unit in left} == left
     assert tree(store) == tree((undisturbed / HIDDEN[channel]).with_suffix(".zarr"))
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_captioning(undisturbed, folder, seed):
-    remove(folder, CAPTIONS)
-    killed_at_random(folder, seed, CAPTIONS, folder / "none")
+    remove(folder, CAPTIONS, *(str(path.relative_to(folder)) for path in (folder / CAPTIONS).parent.glob("*.jsonl")))
+    met = killed_at_work(folder, seed, CAPTIONS, lambda: finished_batches(folder / CAPTIONS), ITEMS // BATCH)
+    said = (folder / "results/logs/caption/demo/cover.log").read_text()
+    assert f"where {len(met[-1]) * BATCH} of {ITEMS} items are done" in said
     assert (folder / CAPTIONS).read_bytes() == (undisturbed / CAPTIONS).read_bytes()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_killed_training(undisturbed, folder, seed):
     shutil.rmtree(folder / RUN)
-    killed_at_random(folder, seed, f"{RUN}/metrics.json", folder / "none")
+    met = killed_at_work(folder, seed, f"{RUN}/metrics.json", lambda: finished_epochs(folder / RUN), EPOCHS)
+    history = finished_epochs(folder / RUN)
+    assert len(history) == EPOCHS
+    for left in met:
+        assert {epoch: history[epoch] for epoch in left} == left
     same_run(folder / RUN, undisturbed / RUN)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_table_making(undisturbed, folder, seed):
     """Its runs stay as they are, and no half table is left to be taken for one."""
-    for suffix in ("csv", "md", "html"):
-        (folder / "results/table1").with_suffix(f".{suffix}").unlink()
+    draw, met = random.Random(seed), 0
+    log = folder / "results/logs/table/one.log"
     before = {path: path.stat().st_mtime_ns for path in (folder / RUN).iterdir()}
-    assert killed_at_random(folder, seed, "results/table1.csv", folder / "none", within=(0.5, 2.0))
-    for suffix in ("csv", "md", "html"):
-        name = f"results/table1.{suffix}"
+    for _ in range(TRIES):
+        remove(folder, *TABLE.values(), log.relative_to(folder).as_posix())
+        with at_work(folder, TABLE["csv"]) as process:
+            while not log.exists():
+                assert process.poll() is None, (folder / "workflow.log").read_text()
+                time.sleep(0.005)
+            time.sleep(draw.uniform(0, 1))
+        run(folder, "--unlock", TABLE["csv"])
+        met += "done in" not in log.read_text()
+        for name in TABLE.values():
+            assert not (folder / name).exists() or (folder / name).read_bytes() == (undisturbed / name).read_bytes()
+        if met == KILLS:
+            break
+    assert met, "no kill met the work"
+    make(folder, "--rerun-incomplete", TABLE["csv"])
+    for name in TABLE.values():
         assert (folder / name).read_bytes() == (undisturbed / name).read_bytes()
     assert {path: path.stat().st_mtime_ns for path in (folder / RUN).iterdir()} == before
 
