@@ -17,7 +17,7 @@ TOWERS = (
 ABLATIONS = ("gating", "inter", "intra")  # IISAN-Versa, Table VI
 COMMON = (
     "recommender_width", "user_encoder", "user_blocks", "user_heads", "dropout",
-    "learning_rate", "batch_size", "max_epochs", "patience", "precision",
+    "learning_rate", "cosine_temperature", "weight_averaging", "batch_size", "max_epochs", "patience", "precision",
 )  # fmt: skip
 
 USER_ENCODERS = ("transformer", "gru4rec", "nextitnet", "youtube")

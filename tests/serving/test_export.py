@@ -29,11 +29,19 @@ def trained(shop, model, inputs, variant=None):
 
 
 @pytest.mark.parametrize(
-    ("model", "inputs"),
-    [("crossan", "TI"), ("frozen", "TI"), ("sasrec", "ID"), ("gru4rec", "ID"), ("nextitnet", "ID"), ("youtube", "ID")],
+    ("model", "inputs", "variant"),
+    [
+        ("crossan", "TI", {}),
+        ("crossan", "TI", {"cosine_temperature": 0.1, "weight_averaging": 0.9}),
+        ("frozen", "TI", {}),
+        ("sasrec", "ID", {}),
+        ("gru4rec", "ID", {}),
+        ("nextitnet", "ID", {}),
+        ("youtube", "ID", {}),
+    ],
 )
-def test_the_exported_encoder_and_index_give_the_runs_own_lists(shop, tmp_path, model, inputs):
-    run = trained(shop, model, inputs)
+def test_the_exported_encoder_and_index_give_the_runs_own_lists(shop, tmp_path, model, inputs, variant):
+    run = trained(shop, model, inputs, variant)
     manifest = export_run(shop.config, run, tmp_path)
     users = load_sequences(artifacts.interactions("shop")).users.tolist()
     found = recommend(shop.config, run, users, k=24)

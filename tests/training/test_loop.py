@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from sanrec.config import Settings
 from sanrec.errors import SanrecError
@@ -79,17 +80,43 @@ def test_same_seed_same_bits_and_another_seed_others(tmp_path):
     assert [e["loss"] for e in runs[0].epochs] != [e["loss"] for e in runs[2].epochs]
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path):
+@pytest.mark.parametrize("decay", [0, 0.9])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path, decay):
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    whole, _ = train(tmp_path / "whole")
+    whole, _ = train(tmp_path / "whole", weight_averaging=decay)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "killed", stop_after=3)
-    resumed, epochs_done_again = train(tmp_path / "killed")
+        train(tmp_path / "killed", stop_after=3, weight_averaging=decay)
+    resumed, epochs_done_again = train(tmp_path / "killed", weight_averaging=decay)
     assert epochs_done_again == len(whole.epochs) - 3
     assert [e["loss"] for e in resumed.epochs] == [e["loss"] for e in whole.epochs]
     assert resumed.best_epoch == whole.best_epoch
     assert all(torch.equal(whole.best_weights[n], resumed.best_weights[n]) for n in whole.best_weights)
+
+
+def test_what_is_scored_and_kept_are_the_averages(tmp_path):
+    (tmp_path / "plain").mkdir()
+    plain, _ = train(tmp_path / "plain")
+    averaged, _ = train(tmp_path, weight_averaging=0.9)
+    # the same steps are taken
+    assert [e["loss"] for e in averaged.epochs] == [e["loss"] for e in plain.epochs][: len(averaged.epochs)]
+    assert [e["HR@10"] for e in averaged.epochs] != [e["HR@10"] for e in plain.epochs][: len(averaged.epochs)]
+    assert not all(torch.equal(averaged.best_weights[n], plain.best_weights[n]) for n in plain.best_weights)
+
+
+def test_scores_are_cosines_over_the_temperature():
+    model, source, settings = build(cosine_temperature=0.05)
+    plain = build()[0]
+    plain.load_state_dict(model.state_dict())
+    histories = chain_sequences()[:, :10].astype(np.int32)
+    items = encode_items(model, source, settings, CPU)
+    states = encode_histories(model, items, histories, settings, CPU)
+    own = functional.normalize(encode_items(plain, source, settings, CPU), dim=-1)
+    torch.testing.assert_close(items, own / 0.05**0.5)
+    assert not items[0].any()
+    raw = plain.encode_users(items[histories.astype(np.int64)], torch.ones(len(histories), 10, dtype=torch.bool))[:, -1]
+    cosines = functional.cosine_similarity(raw[:, None], own[None, 1:], dim=-1)
+    torch.testing.assert_close(states @ items[1:].T, cosines / 0.05, rtol=1e-4, atol=1e-4)
 
 
 def test_state_of_another_run_or_a_broken_file_is_not_used(tmp_path):

@@ -26,6 +26,8 @@ LATER = (
     "user_encoder",
     "missing",
     "missing_share",
+    "cosine_temperature",
+    "weight_averaging",
 )  # settings that were added when runs of methods that have them already stood
 
 

@@ -98,6 +98,12 @@ class Settings(Frozen):
     """Adam's learning rate of the backbones under full fine-tuning."""
     weight_decay: float = Field(0, ge=0)
     """Weight decay, decoupled from Adam's step (AdamW): each step shrinks all parameters by learning rate times it."""
+    cosine_temperature: float = Field(0, ge=0)
+    """Temperature t of cosine scores: vectors of items and states of users have length t^(-1/2), so that a score is the
+    cosine over t. 0 is the papers' plain product, of vectors of any length."""
+    weight_averaging: float = Field(0, ge=0, lt=1)
+    """Decay of the moving average of the weights, step by step, which validation, test and the stored run then have; 0
+    is the weights themselves."""
     batch_size: Count = 64
     """Users per training step; of methods that train on pairs, interactions per step."""
     max_epochs: Count = 100

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sanrec.config import Settings
 from sanrec.models.crossan import Crossan
@@ -107,10 +109,15 @@ class Recommender(nn.Module):
         self.model, self.modalities = model, shape.modalities
         self.item_encoder = (item_builder or BUILDERS[model])(shape, settings)
         self.user_encoder = (user_builder or USER_ENCODERS[settings.user_encoder])(settings)
+        self.length = settings.cosine_temperature**-0.5 if settings.cosine_temperature else None
+
+    def encode_items(self, inputs: Any) -> Tensor:
+        """Item vectors [n, E] of what the item encoder reads, in the length that scores are made from."""
+        return with_length(self.item_encoder(inputs), self.length)
 
     def encode_users(self, items_BSE: Tensor, present_BS: Tensor) -> Tensor:
-        """User states [B, S, E] after each item of left-padded histories."""
-        return self.user_encoder(items_BSE, present_BS)
+        """User states [B, S, E] after each item of left-padded histories, in the length that scores are made from."""
+        return with_length(self.user_encoder(items_BSE, present_BS), self.length)
 
     def parameter_groups(self, settings: Settings) -> list[dict[str, object]]:
         """Adam's groups: the slow ones (adapters, gates that are not text's; tuned backbones) and all the rest."""
@@ -120,6 +127,11 @@ class Recommender(nn.Module):
         rate = settings.backbone_learning_rate if self.model == "full" else settings.adapter_learning_rate
         groups = [{"params": rest, "lr": settings.learning_rate}]
         return groups + ([{"params": list(slow.values()), "lr": rate}] if slow else [])
+
+
+def with_length(vectors: Tensor, length: float | None) -> Tensor:
+    """Vectors [..., E] in that length, in float32; as they are where it is None. A vector of zeros stays one."""
+    return vectors if length is None else functional.normalize(vectors.float(), dim=-1) * length
 
 
 def trainable_parameters(model: nn.Module) -> int:

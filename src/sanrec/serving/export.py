@@ -35,7 +35,7 @@ from sanrec.errors import SanrecError
 from sanrec.files import atomic, sha256, write_json, write_text
 from sanrec.models.pairs.base import VectorModel
 from sanrec.models.pairs.registry import PAIR_MODELS
-from sanrec.models.registry import POSITIONS, Recommender
+from sanrec.models.registry import POSITIONS, Recommender, with_length
 from sanrec.serving.catalogue import read_catalogue
 from sanrec.training.loop import encode_items
 from sanrec.training.machine import versions
@@ -53,11 +53,11 @@ class LastState(nn.Module):
 
     def __init__(self, recommender: Recommender) -> None:
         super().__init__()
-        self.user_encoder = recommender.user_encoder
+        self.user_encoder, self.length = recommender.user_encoder, recommender.length
 
     def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
         """Item vectors [B, S, E], left-padded, and which are real [B, S], to states [B, E]."""
-        return self.user_encoder(vectors, present)[:, -1]
+        return with_length(self.user_encoder(vectors, present)[:, -1], self.length)
 
 
 def export_run(config: Config, run: Run, folder: str | Path) -> dict[str, Any]:

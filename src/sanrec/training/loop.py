@@ -17,6 +17,7 @@ from sanrec.config import Settings
 from sanrec.errors import DivergenceError
 from sanrec.models.registry import Recommender
 from sanrec.progress import bar, inner_bar
+from sanrec.training.averaging import averages_in_place, update_averages
 from sanrec.training.batches import Batch, epoch_batches
 from sanrec.training.checkpoint import Progress, load_progress, save_progress, trained_weights
 from sanrec.training.loss import debiased_loss
@@ -31,7 +32,7 @@ HISTORY_NUMBERS = 2**23  # most numbers of the histories in one, so that wide it
 
 def training_loss(model: Recommender, source: ItemSource, batch: Batch, log_popularity: Tensor) -> Tensor:
     """The loss of one batch; `log_popularity` [items + 1] is indexed by item."""
-    items_nE = model.item_encoder(source.gather(batch.items))
+    items_nE = model.encode_items(source.gather(batch.items))
     vectors_BSE = functional.embedding(batch.places[:, :-1], items_nE)
     states_BSE = model.encode_users(vectors_BSE, batch.present[:, :-1])
     return debiased_loss(states_BSE, items_nE, batch, log_popularity[batch.items])
@@ -56,7 +57,7 @@ def encode_items(model: Recommender, source: ItemSource, settings: Settings, dev
     with autocast(settings, device):
         groups = torch.arange(1, source.items + 1, device=device).split(source.at_once)
         for wanted in looking_ahead(groups, source, lambda items: items):
-            rows.append(model.item_encoder(source.gather(wanted)).float())
+            rows.append(model.encode_items(source.gather(wanted)).float())
     vectors = torch.cat(rows)
     return functional.pad(vectors, (0, 0, 1, 0))
 
@@ -109,6 +110,8 @@ def train_step(
         loss = training_loss(model, source, batch, log_popularity)
     loss.backward()
     optimizer.step()
+    if settings.weight_averaging:
+        update_averages(optimizer, settings.weight_averaging)
     optimizer.zero_grad(set_to_none=True)  # here, so that the next step's forward pass has their memory
     return loss.detach()
 
@@ -208,11 +211,12 @@ def fit_epochs(
         while not stopped(progress, settings):
             epoch = len(progress.epochs) + 1
             loss, seconds = epoch_of(epoch)
-            scores = validate()
-            progress.epochs.append({"epoch": epoch, "loss": loss, "seconds": seconds, **scores})
-            if scores[watched] > progress.best_score:
-                progress.best_score, progress.best_epoch = scores[watched], epoch
-                progress.best_weights = trained_weights(model)
+            with averages_in_place(optimizer):
+                scores = validate()
+                progress.epochs.append({"epoch": epoch, "loss": loss, "seconds": seconds, **scores})
+                if scores[watched] > progress.best_score:
+                    progress.best_score, progress.best_epoch = scores[watched], epoch
+                    progress.best_weights = trained_weights(model)
             progress.peak_memory = max(progress.peak_memory, peak_memory(model_device(model)))
             if state_file and time.perf_counter() - saved >= save_seconds:
                 save_progress(state_file, model, optimizer, progress, fingerprint)
