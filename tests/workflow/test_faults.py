@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from sanrec.files import read_json
+from tests.workflow.captioner import save_captioner
 from tests.workflow.epochs import finished_epochs
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ CONFIG = {
     "corpora": {"demo": {"world": {"items": ITEMS, "users": 140}, "videos": None, "audios": None}},
     "datasets": {"demo": {"settings": {"all": SHORT}}},
     "backbones": {name: {"chunk_rows": 8, "batch_size": BATCH} for name in ("bert", "vit")},
-    "captioners": {"llava": {"batch_size": BATCH}},
+    "captioners": {"llava": {"batch_size": BATCH, "source": "folder", "checkpoint": "untrained"}},
     "tables": ["one.yaml"],
 }
 ONE = {  # a table of the run here alone
@@ -111,6 +112,7 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     (folder / "one.yaml").write_text(yaml.safe_dump(ONE))
+    save_captioner(folder / "untrained")
     make(folder, f"{RUN}/metrics.json", CAPTIONS, TABLE["csv"])
     return folder
 

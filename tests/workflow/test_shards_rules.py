@@ -18,9 +18,9 @@ from sanrec import artifacts
 from sanrec.backbones.extract import extract
 from sanrec.captions.caption import caption_corpus
 from sanrec.data.prepare import prepare_corpus
-from sanrec.demo.llava import SPECIAL, build_llava
 from sanrec.load import load_config
 from sanrec.media.download import fetch_checkpoint
+from tests.workflow.captioner import save_captioner
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["red", "blue", "green", "cat", "dog", "fish", "runs", "sleeps"]
@@ -37,13 +37,7 @@ def save_models(folder: Path) -> None:
     bert = transformers.BertModel(transformers.BertConfig(vocab_size=len(vocabulary), **sizes))
     bert.save_pretrained(folder / "words")
     transformers.BertTokenizer(vocab=vocabulary).save_pretrained(folder / "words")
-    llava, _ = build_llava(folder / "tells", patch=16)
-    with torch.no_grad():
-        llava.model.multi_modal_projector.linear_1.weight.mul_(30)
-        llava.model.multi_modal_projector.linear_2.weight.mul_(30)
-        llava.lm_head.weight.mul_(5)
-        llava.lm_head.weight[: len(SPECIAL) + 1] = 0  # so that it says words
-    llava.save_pretrained(folder / "tells")
+    save_captioner(folder / "tells")
 
 
 def add_items(folder: Path, rows: range) -> None:
