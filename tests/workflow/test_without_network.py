@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from sanrec.cli import WITH_NETWORK
+from tests.workflow.captioner import save_captioner
 
 ROOT = Path(__file__).parents[2]
 ALONE = ["unshare", "--net"]  # no network device is up in there, not even the machine's own
@@ -17,6 +18,7 @@ SHORT = {"adapter_width": 8, "batch_size": 64, "max_epochs": 2, "patience": 2}
 CONFIG = {
     "corpora": {"demo": {"world": {"items": 60, "users": 140}}},
     "datasets": {"demo": {"settings": {"all": SHORT}}},
+    "captioners": {"llava": {"source": "folder", "checkpoint": "untrained"}},
 }
 pytestmark = pytest.mark.slow
 
@@ -41,6 +43,7 @@ def alone():
 def test_the_demo_runs_without_any_network(alone, tmp_path):
     """Media, checkpoints, captions, hidden states, a run of every kind of feature, and its table."""
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    save_captioner(tmp_path / "untrained")
     targets = [
         "results/demo/runs/crossan/TIVA/default/seed=0/metrics.json",
         "results/demo/runs/iisan/TI/default/seed=0/metrics.json",
