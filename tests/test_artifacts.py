@@ -115,9 +115,9 @@ def test_a_method_called_after_its_user_encoder_has_that_one():
 def test_a_setting_that_came_later_is_recorded_where_it_is_set():
     """So that runs made before it are still the same runs."""
     before = artifacts.parse_run(CONFIG, path())
-    later = {"user_encoder", "missing", "missing_share"}
+    later = {"user_encoder", "missing", "missing_share", "cosine_temperature", "weight_averaging"}
     assert artifacts.recorded_settings(before) == set(METHODS["crossan"].valid_settings) - later
-    for variant in ("user_encoder=youtube", "missing=zeros", "missing_share=0.5"):
+    for variant in ("user_encoder=youtube", "cosine_temperature=0.1", "weight_averaging=0.9", "missing=zeros"):
         changed = artifacts.parse_run(CONFIG, path(variant=variant))
         unset = later - {variant.partition("=")[0]}
         assert artifacts.recorded_settings(changed) == set(METHODS["crossan"].valid_settings) - unset
