@@ -7,13 +7,13 @@ import pandas as pd
 
 from sanrec.config import Config
 from sanrec.evaluation.beyond_accuracy import PARTS
-from sanrec.evaluation.significance import LEVEL, mean_over_seeds
+from sanrec.evaluation.significance import mean_over_seeds
 from sanrec.reporting import frame as f
 from sanrec.reporting.beyond_accuracy import ALL, Column, Measured, measure
 from sanrec.reporting.comparison import Cells, label_rows, run_tests, summarise
 from sanrec.reporting.found import search_columns, search_notes, set_searches
 from sanrec.reporting.frame import Table
-from sanrec.reporting.group_notes import shared_users, thin_groups
+from sanrec.reporting.group_notes import not_run, shared_users, tested_by_group, thin_groups
 from sanrec.reporting.specs import TableSpec
 from sanrec.reporting.stand_ins import datasets_of
 
@@ -104,20 +104,9 @@ def _legend(config: Config, table: TableSpec, measured: Mapping[str, Measured]) 
         *_of_lists(table, measured),
         *_of_groups(table, measured),
     ]
-    if table.significance:
-        lines.append(
-            f"* on {', '.join(table.significance.ours)}: better than the best of "
-            f"{', '.join(table.significance.against)} in that very column, p < {LEVEL} in a paired two-sided t-test "
-            "over the group's users (metric averaged over seeds), before correction. Holm's correction goes over the "
-            "rows tested in a column."
-        )
+    lines += tested_by_group(table)
     lines += search_notes(config, table)
-    absent: dict[str, list[str]] = {}
-    for row in table.rows:
-        if row.missing:
-            absent.setdefault(row.missing, []).append(row.label)
-    lines += [f"Not run, for {reason}: {'; '.join(some)}." for reason, some in absent.items()]
-    return (*lines, *table.notes)
+    return (*lines, *not_run(table), *table.notes)
 
 
 def _of_lists(table: TableSpec, measured: Mapping[str, Measured]) -> list[str]:

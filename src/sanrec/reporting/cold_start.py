@@ -12,12 +12,12 @@ from sanrec import artifacts
 from sanrec.config import Config
 from sanrec.errors import DataError
 from sanrec.evaluation.metrics import per_user
-from sanrec.evaluation.significance import LEVEL, mean_over_seeds
+from sanrec.evaluation.significance import mean_over_seeds
 from sanrec.reporting import frame as f
 from sanrec.reporting.comparison import Cells, label_rows, run_tests, summarise
 from sanrec.reporting.found import search_columns, search_notes, set_searches
 from sanrec.reporting.frame import Column, Table
-from sanrec.reporting.group_notes import shared_users, thin_groups
+from sanrec.reporting.group_notes import not_run, shared_users, tested_by_group, thin_groups
 from sanrec.reporting.group_specs import Group, Span
 from sanrec.reporting.results import Ranks, check_agreement, read_aligned_ranks, read_record, read_runs, remake
 from sanrec.reporting.specs import TableSpec
@@ -142,22 +142,11 @@ def _legend(config: Config, table: TableSpec, counted: Mapping[str, Counted]) ->
         f"{spread or f'One run, with seed {seeds[0]}.'} Best of a column in bold, second underlined.",
     ]
     lines += shared_users(counted)
-    if table.significance:
-        lines.append(
-            f"* on {', '.join(table.significance.ours)}: better than the best of "
-            f"{', '.join(table.significance.against)} in that very column, p < {LEVEL} in a paired "
-            "two-sided t-test over the group's users (metric averaged over seeds), before correction. Holm's "
-            "correction goes over the rows tested in a column."
-        )
+    lines += tested_by_group(table)
     lines += search_notes(config, table)
     lines.append(
         f"The floor, popularity over all users: {floors}. It has no figures of groups here; an item "
         "never seen stands behind every item that was seen."
     )
     lines += thin_groups({title: its.by_group for title, its in counted.items()})
-    absent: dict[str, list[str]] = {}
-    for row in table.rows:
-        if row.missing:
-            absent.setdefault(row.missing, []).append(row.label)
-    lines += [f"Not run, for {reason}: {'; '.join(some)}." for reason, some in absent.items()]
-    return (*lines, *table.notes)
+    return (*lines, *not_run(table), *table.notes)
