@@ -18,6 +18,9 @@ sys.path.insert(0, os.path.join(HERE, "src"))  # the package of this very checko
 from sanrec import artifacts, snakefile as needs
 from sanrec.versions import STEPS
 from sanrec.workflow.ending import tell_ending
+from sanrec.workflow.slurm import wait_for_slurm
+
+wait_for_slurm()
 
 
 configfile: "config.yaml"
