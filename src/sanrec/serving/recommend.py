@@ -111,7 +111,8 @@ def refuse_strangers(run: Run) -> None:
         reading = ", ".join(name for name, method in METHODS.items() if method.trains == "sequences")
         raise SanrecError(
             f"{run.folder}: {run.spec.title} learns a vector of each user and has none for someone it was "
-            f"not trained on, whatever they took. Give --user, or a run of a method that reads histories: {reading}"
+            f"not trained on, whatever they took. Give --user, or a run of a method that reads histories: {reading}, "
+            "or an item encoder of your own"
         )
 
 
