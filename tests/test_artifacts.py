@@ -10,6 +10,7 @@ from sanrec.config import Settings
 from sanrec.errors import ConfigError
 from sanrec.load import load_config
 from sanrec.methods import METHODS
+from sanrec.recipes import RECIPES
 
 CONFIG = load_config()
 
@@ -115,7 +116,7 @@ def test_a_method_called_after_its_user_encoder_has_that_one():
 def test_a_setting_that_came_later_is_recorded_where_it_is_set():
     """So that runs made before it are still the same runs."""
     before = artifacts.parse_run(CONFIG, path())
-    later = {"user_encoder", "missing", "missing_share", "cosine_temperature", "weight_averaging"}
+    later = {"user_encoder", "missing", "missing_share", "cosine_temperature", "weight_averaging", "recipe"}
     assert artifacts.recorded_settings(before) == set(METHODS["crossan"].valid_settings) - later
     for variant in ("user_encoder=youtube", "cosine_temperature=0.1", "weight_averaging=0.9", "missing=zeros"):
         changed = artifacts.parse_run(CONFIG, path(variant=variant))
@@ -151,6 +152,7 @@ def test_bad_default_settings_are_refused_when_the_config_is_read(settings, mess
 
 
 numbers = {
+    "recipe": st.sampled_from(list(RECIPES)),
     "adapter_width": st.integers(1, 9000),
     "top_k": st.integers(1, 8),
     "dropout": st.floats(0, 0.99),
@@ -161,12 +163,49 @@ numbers = {
 }
 
 
+def test_a_recipe_in_a_variant_stands_above_the_data_sets_settings():
+    """So that it is carried unchanged to other data; what the variant says beside it counts all the same."""
+    demo = artifacts.default_settings(CONFIG, "demo", "crossan")
+    modern = artifacts.parse_run(CONFIG, path(variant="recipe=modern")).settings
+    changed = {name for name in type(demo).model_fields if getattr(demo, name) != getattr(modern, name)}
+    assert changed <= {"recipe", *RECIPES["modern"]}
+    assert all(getattr(modern, name) == value for name, value in RECIPES["modern"].items())
+    both = artifacts.parse_run(CONFIG, path(variant="recipe=modern,dropout=0.5")).settings
+    assert both == modern.model_copy(update={"dropout": 0.5})
+    assert artifacts.format_variant(CONFIG, "demo", "crossan", {"recipe": "modern", "dropout": 0.2}) == "recipe=modern"
+    with pytest.raises(ConfigError, match="is written 'recipe=modern'"):
+        artifacts.parse_run(CONFIG, path(variant="recipe=modern,dropout=0.2"))
+
+
+def test_a_data_sets_recipe_stands_below_its_settings():
+    own = {"recipe": "modern", "dropout": 0.5}
+    config = load_config({"datasets": {"microlens-50k": {"settings": {"all": own, "lightgcn": {"graph_layers": 1}}}}})
+    settings = artifacts.default_settings(config, "microlens-50k", "crossan")
+    assert settings.model_dump() | own == settings.model_dump()
+    assert settings.cosine_temperature == RECIPES["modern"]["cosine_temperature"]
+    assert artifacts.default_settings(config, "microlens-50k", "lightgcn").recipe == "papers"
+    back = artifacts.parse_variant(config, "microlens-50k", "crossan", "recipe=papers")
+    assert back.cosine_temperature == 0
+    assert back.dropout == 0.5
+    with pytest.raises(ConfigError, match="recipe"):
+        load_config({"datasets": {"demo": {"settings": {"all": {"recipe": "modem"}}}}})
+
+
+def test_a_recipe_gives_a_method_the_settings_that_it_has():
+    settings = artifacts.parse_run(CONFIG, path("ID", "sasrec", "recipe=modern")).settings
+    assert settings.recommender_width == RECIPES["modern"]["recommender_width"]
+    assert settings.adapter_width == artifacts.default_settings(CONFIG, "demo", "sasrec").adapter_width
+    for model, inputs in (("lora", "TI"), ("lightgcn", "ID")):
+        with pytest.raises(ConfigError, match="unknown setting 'recipe'"):
+            artifacts.parse_run(CONFIG, path(inputs, model, "recipe=modern"))
+
+
 @given(st.fixed_dictionaries({}, optional=numbers))
 def test_variants_read_back_as_they_were_written(values):
     text = artifacts.format_variant(CONFIG, "demo", "crossan", values)
     assert "/" not in text
     settings = artifacts.parse_variant(CONFIG, "demo", "crossan", text)
-    base = artifacts.default_settings(CONFIG, "demo", "crossan").model_dump()
+    base = artifacts.default_settings(CONFIG, "demo", "crossan", values.get("recipe")).model_dump()
     if values.get("layers", "even") != "even":
         values = {**values, "blocks": base["blocks"]}  # idle beside a list of layers
     assert settings == Settings(**{**base, **values})

@@ -16,7 +16,7 @@ TOWERS = (
 )  # fmt: skip
 ABLATIONS = ("gating", "inter", "intra")  # IISAN-Versa, Table VI
 COMMON = (
-    "recommender_width", "user_encoder", "user_blocks", "user_heads", "dropout",
+    "recipe", "recommender_width", "user_encoder", "user_blocks", "user_heads", "dropout",
     "learning_rate", "cosine_temperature", "weight_averaging", "batch_size", "max_epochs", "patience", "precision",
 )  # fmt: skip
 
@@ -55,6 +55,8 @@ class Method:
         common = {"sequences": COMMON, "pairs": PAIR_COMMON}[self.trains]
         fixed = self.defaults.get("user_encoder")  # of methods that are called after theirs
         idle = {"user_encoder"} if fixed else set()
+        if self.reads == "inputs":
+            idle.add("recipe")  # none was looked for where backbones themselves are trained
         if fixed not in (None, "transformer"):
             idle.add("user_heads")
         return (*self.settings, *(name for name in common if name not in idle))

@@ -28,6 +28,7 @@ LATER = (
     "missing_share",
     "cosine_temperature",
     "weight_averaging",
+    "recipe",
 )  # settings that were added when runs of methods that have them already stood
 
 

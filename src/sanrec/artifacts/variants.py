@@ -9,6 +9,7 @@ from sanrec.config import Config, Settings, validate
 from sanrec.errors import ConfigError, unknown
 from sanrec.layers import canonical
 from sanrec.methods import METHODS, USER_ENCODERS, Method, own_method
+from sanrec.recipes import PAPERS, RECIPES, recipe_of
 
 TUNED = "tuned"
 
@@ -27,9 +28,13 @@ def method(config: Config, model: str) -> Method:
     return METHODS[model]
 
 
-def default_settings(config: Config, dataset: str, model: str) -> Settings:
-    """The method's defaults under those of the data set (`all` first, then the method's own)."""
-    valid = method(config, model).valid_settings
+def default_settings(config: Config, dataset: str, model: str, recipe: str | None = None) -> Settings:
+    """The method's defaults under those of the data set (`all` first, then the method's own).
+
+    The values of the data set's recipe lie between the two; those of another `recipe` lie above both.
+    """
+    spec = method(config, model)
+    valid = spec.valid_settings
     own = config.find("dataset", dataset).settings
     for key in own:
         if key != "all" and key not in methods(config):
@@ -38,7 +43,12 @@ def default_settings(config: Config, dataset: str, model: str) -> Settings:
         if key not in valid:
             raise unknown("setting", key, valid, f"settings of data set '{dataset}' for '{model}'")
     shared = {k: v for k, v in own.get("all", {}).items() if k in valid or k not in Settings.model_fields}
-    merged = {**method(config, model).defaults, **shared, **own.get(model, {})}
+    told = {**shared, **own.get(model, {})}
+    usual = told.get("recipe", PAPERS)
+    if recipe in (None, usual):
+        merged = {**spec.defaults, **recipe_of(usual, valid), **told}
+    else:
+        merged = {**spec.defaults, **told, **recipe_of(recipe, valid), "recipe": recipe}
     settings = _validated(config, merged, f"settings of data set '{dataset}' for '{model}'")
     return _one_spelling(settings, settings.blocks)
 
@@ -57,7 +67,7 @@ def parse_variant(config: Config, dataset: str, model: str, text: str) -> Settin
         if not equals:
             raise ConfigError(f"{where}: '{part}' is not of the form name=value")
         values[name] = yaml.safe_load(value) if value in ("true", "false") else value
-    base = default_settings(config, dataset, model)
+    base = default_settings(config, dataset, model, _known_recipe(values))
     settings = _validated(config, {**base.model_dump(), **values}, where)
     canonical = format_variant(config, dataset, model, settings)
     if canonical != text:
@@ -67,19 +77,26 @@ def parse_variant(config: Config, dataset: str, model: str, text: str) -> Settin
 
 def format_variant(config: Config, dataset: str, model: str, settings: Settings | Mapping[str, Any]) -> str:
     """The canonical variant of full `settings`, or of the mapping's values over the defaults."""
-    base = default_settings(config, dataset, model)
+    usual = default_settings(config, dataset, model)
     if not isinstance(settings, Settings):
         for name in settings:
             if name not in (valid := method(config, model).valid_settings):
                 raise unknown("setting", name, valid, f"a variant of '{model}'")
+        base = default_settings(config, dataset, model, _known_recipe(settings))
         settings = _validated(config, {**base.model_dump(), **settings}, f"a variant of '{model}' on '{dataset}'")
+    base = default_settings(config, dataset, model, settings.recipe)
     idle, said = _without_effect(settings), _one_spelling(settings, base.blocks)
     changed = [
         f"{name}={spell(getattr(said, name))}"
         for name in Settings.model_fields
-        if name not in idle and getattr(said, name) != getattr(base, name)
+        if name not in idle and getattr(said, name) != getattr(usual if name == "recipe" else base, name)
     ]
     return ",".join(changed) or "default"
+
+
+def _known_recipe(values: Mapping[str, Any]) -> str | None:
+    """The recipe that a variant's values name, where there is one of that name."""
+    return name if (name := values.get("recipe")) in RECIPES else None
 
 
 def _validated(config: Config, values: Mapping[str, Any], where: str) -> Settings:

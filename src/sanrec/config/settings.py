@@ -19,6 +19,9 @@ from sanrec.layers import PATTERN, split_rules
 class Settings(Frozen):
     """All that changes a run's numbers beside its data, method, inputs and seed. The order is that of `variant`."""
 
+    recipe: Literal["papers", "modern"] = "papers"
+    """What the settings that are not named have: the papers' own values, or those of the recipe that was found on real
+    data (docs/real-data.md). In a variant it stands above the data set's settings, in these below them."""
     adapter_width: Count = 512
     """Inner width H of the adapter blocks (SANB and Houlsby); the papers tune it between 32 and 8192."""
     fusion: Fusion = "concat"

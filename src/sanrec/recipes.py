@@ -1,0 +1,35 @@
+"""Recipes: values of many settings under one name (`recipe`), for methods that train on sequences.
+
+`papers` is what the methods' papers have, the default. `modern` was found on real data, on the validation split of
+Amazon Scientific with titles alone, and carried unchanged to other data: docs/real-data.md has its ablation.
+"""
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Any
+
+PAPERS, MODERN = "papers", "modern"
+RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        PAPERS: MappingProxyType({}),
+        MODERN: MappingProxyType(
+            {
+                "adapter_width": 256,
+                "activation": "gelu",
+                "standardize": True,
+                "recommender_width": 128,
+                "dropout": 0.2,
+                "learning_rate": 1e-3,
+                "adapter_learning_rate": 1e-3,
+                "cosine_temperature": 0.07,
+                "weight_averaging": 0.99,
+                "batch_size": 256,
+            }
+        ),
+    }
+)
+
+
+def recipe_of(name: str, valid: Collection[str]) -> dict[str, Any]:
+    """The recipe's values of the settings that a method has; none for a name that is no recipe's."""
+    return {setting: value for setting, value in RECIPES.get(name, {}).items() if setting in valid}
