@@ -1,7 +1,7 @@
 """Recipes: values of many settings under one name (`recipe`), for methods that train on sequences.
 
 `papers` is what the methods' papers have, the default. `modern` was found on real data, on the validation split of
-Amazon Scientific with titles alone, and carried unchanged to other data: docs/real-data.md has its ablation.
+Amazon Scientific with titles alone: docs/real-data.md has what was tried.
 """
 
 from collections.abc import Collection, Mapping
@@ -22,7 +22,6 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "learning_rate": 1e-3,
                 "adapter_learning_rate": 1e-3,
                 "cosine_temperature": 0.07,
-                "weight_averaging": 0.99,
                 "batch_size": 256,
             }
         ),
