@@ -58,8 +58,10 @@ def path(inputs="TIVA", model="crossan", variant="default", dataset="demo", seed
         (path("ID+V+A", model="sasrec"), "unknown channel 'V'"),
         (path("ID+X", model="sasrec"), r"unknown letter 'X' in inputs 'ID\+X'"),
         (path("ID+video@bert", model="sasrec"), "backbone 'bert' reads text, but 'video' is video"),
-        (path("ID"), "CROSSAN reads no ids, so not on inputs 'ID'$"),
-        (path("ID+TV"), r"CROSSAN reads no ids, so not on inputs 'ID\+TV': write 'TV'"),
+        (path("ID"), r"CROSSAN takes at least 1 beside ids \(as ID\+V\), not 'ID'"),
+        (path("ID+T", model="iisan"), r"IISAN takes exactly 2 beside ids \(as ID\+TI\), not 'ID\+T'"),
+        (path("ID", model="frozen"), "Frozen reads no ids, so not on inputs 'ID'$"),
+        (path("ID+TV", model="lora"), r"LoRA reads no ids, so not on inputs 'ID\+TV': write 'TV'"),
         (path("V", model="sasrec"), r"SASRec trains on ids, so not on inputs 'V': write 'ID\+V'"),
         (path("ID+V", model="lightgcn"), r"LightGCN reads ids alone \(ID\), not 'ID\+V'"),
         (path("ID", model="bm3"), r"BM3 takes at least 1 beside ids \(as ID\+V\), not 'ID'"),
@@ -219,9 +221,15 @@ def test_inputs_read_back_as_they_were_written(channels):
     assert sorted(artifacts.parse_inputs(CONFIG, "demo", text), key=str) == sorted(sources, key=str)
 
 
-@pytest.mark.parametrize("model", METHODS)
-def test_a_run_needs_what_its_method_reads(model):
-    inputs = "ID" if METHODS[model].most_channels == 0 else "ID+TI" if METHODS[model].ids else "TI"
+@pytest.mark.parametrize(
+    ("model", "ids"),
+    [
+        *((model, method.ids) for model, method in METHODS.items()),
+        *((model, True) for model, method in METHODS.items() if method.may_have_ids),
+    ],
+)
+def test_a_run_needs_what_its_method_reads(model, ids):
+    inputs = "ID" if METHODS[model].most_channels == 0 else "ID+TI" if ids else "TI"
     needs = artifacts.run_needs(CONFIG, artifacts.run(CONFIG, "demo-half", model, inputs))
     assert needs[0] == "results/demo-half/interactions.parquet"
     if METHODS[model].reads == "inputs":

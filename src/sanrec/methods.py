@@ -37,7 +37,8 @@ class Method:
 
     `reads` hidden states (cached), their `final` layer, or raw model inputs. `trains` on users' sequences, with the
     in-batch loss, or on (user, item, sampled item) pairs, with BPR or a loss of its own. With `ids` an item has a
-    vector of its own, learned; channels then are the features beside it.
+    vector of its own, learned; channels then are the features beside it. A method that `may_have_ids` has them where
+    its inputs begin with them (`ID+TIVA`): vectors that are added to those that it makes of the media.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Method:
     fewest_channels: int = 1
     trains: Literal["sequences", "pairs"] = "sequences"
     ids: bool = False
+    may_have_ids: bool = False
 
     @property
     def valid_settings(self) -> tuple[str, ...]:
@@ -60,6 +62,15 @@ class Method:
         if fixed not in (None, "transformer"):
             idle.add("user_heads")
         return (*self.settings, *(name for name in common if name not in idle))
+
+
+def _towers(
+    title: str, settings: tuple[str, ...], defaults: Mapping[str, Any] | None = None, **channels: int
+) -> Method:
+    """A method of side adapters, which can have ids beside what these make of hidden states."""
+    return Method(
+        title, "hidden", (*TOWERS, *settings), MappingProxyType(defaults or {}), may_have_ids=True, **channels
+    )
 
 
 def own_method(record: OwnMethod) -> Method:
@@ -96,10 +107,10 @@ def _on_ids(title: str, user_encoder: str, **depth: Any) -> Method:
 
 
 METHODS = {
-    "crossan": Method("CROSSAN", "hidden", (*TOWERS, "gating"), {"fusion": "momef"}),
-    "indsan": Method("INDSAN", "hidden", (*TOWERS, "gating"), {"fusion": "momef"}),
-    "iisan": Method("IISAN", "hidden", (*TOWERS, *ABLATIONS), most_channels=2, fewest_channels=2),
-    "iisan-e": Method("IISAN-E", "hidden", (*TOWERS, *ABLATIONS), fewest_channels=2),
+    "crossan": _towers("CROSSAN", ("gating",), {"fusion": "momef"}),
+    "indsan": _towers("INDSAN", ("gating",), {"fusion": "momef"}),
+    "iisan": _towers("IISAN", ABLATIONS, most_channels=2, fewest_channels=2),
+    "iisan-e": _towers("IISAN-E", ABLATIONS, fewest_channels=2),
     "full": Method("Full Finetuning", "inputs", ("backbone_learning_rate",)),
     "adapter": Method("Adapter", "inputs", ("adapter_width", "activation", "adapter_learning_rate")),
     "lora": Method("LoRA", "inputs", ("lora_rank", "adapter_learning_rate")),

@@ -105,8 +105,9 @@ def test_a_full_disk_says_how_much_is_needed(shop, monkeypatch):
         list(both(shop, 1000, blocks=2))
 
 
-def test_a_run_within_a_budget_ends_with_the_same_weights(shop):
-    run = artifacts.run(shop.config, "shop", "crossan", "TI", {"blocks": 2, "max_epochs": 2, "batch_size": 4})
+@pytest.mark.parametrize("inputs", ["TI", "ID+TI"])
+def test_a_run_within_a_budget_ends_with_the_same_weights(shop, inputs):
+    run = artifacts.run(shop.config, "shop", "crossan", inputs, {"blocks": 2, "max_epochs": 2, "batch_size": 4})
     folder = shop.folder / run.folder
     expected = train_run(shop.config, run)
     weights = (folder / "model.safetensors").read_bytes()

@@ -62,6 +62,18 @@ def test_moved_with_each_batch_or_not_the_states_are_the_same(shop, settings):
         assert layers == ([4, 4] if every_layer else list(shape.depths))  # of 3 blocks and the embeddings
 
 
+def test_vectors_beside_are_moved_with_the_states(shop):
+    run, sequences = artifacts.run(shop.config, "shop", "crossan", "ID+TI"), sequences_of_shop()
+    resident, shape = load_source(shop.config, run, sequences, CPU)
+    streamed, same = load_streamed(shop.config, run, sequences, CPU, every_layer=True)
+    assert same == shape
+    assert shape.beside
+    wanted = torch.tensor([7, 1, 24])
+    (items, found), (_, expected) = streamed.gather(wanted), resident.gather(wanted)
+    assert items is wanted
+    assert torch.equal(found.inputs, expected.inputs)
+
+
 def test_all_layers_can_only_be_moved_where_all_are_stored(shop, monkeypatch):
     from sanrec.backbones.store import HiddenStates
 

@@ -189,6 +189,8 @@ def test_decay_is_adamws_and_its_absence_adam():
         ("gru4rec", "ID+TI", "default"),
         ("nextitnet", "ID+T", "feature_layer=1"),
         ("crossan", "TI", "user_encoder=gru4rec,user_blocks=1"),
+        ("crossan", "ID+T", "recipe=modern"),
+        ("iisan", "ID+TI", "cached=false"),
         ("frozen", "T", "user_encoder=nextitnet"),
         ("full", "T", "user_encoder=youtube,batch_size=40,max_epochs=1"),
     ],
@@ -205,7 +207,7 @@ def test_a_run_from_its_path_to_its_files(shop, model, inputs, variant):
 
 
 def test_the_count_is_the_trained_models(shop):
-    for model, inputs in (("sasrec", "ID"), ("youtube", "ID+TI")):
+    for model, inputs in (("sasrec", "ID"), ("crossan", "ID+T"), ("youtube", "ID+TI")):
         assert "embedding" in count_parameters(shop.config, artifacts.run(shop.config, "shop", model, inputs))
         run = artifacts.run(shop.config, "shop", model, inputs, {"max_epochs": 1})
         counts = count_parameters(shop.config, run)

@@ -113,7 +113,8 @@ def run(
     sources = parse_inputs(config, dataset, inputs_text)
     spec = method(config, model)
     features = [source for source in sources if source != IDS]
-    if spec.ids != (IDS in sources):
+    ids = IDS in sources
+    if ids != spec.ids and not (ids and spec.may_have_ids):
         right = format_inputs(config, dataset, [IDS, *features] if spec.ids else features)
         what = "trains on ids" if spec.ids else "reads no ids"
         hint = f": write '{right}'" if right else ""
@@ -129,7 +130,7 @@ def run(
         )
     fewest, most = spec.fewest_channels, spec.most_channels
     if len(features) < fewest or (most is not None and len(features) > most):
-        raise ConfigError(f"{spec.title} {_wanted(spec)}, not '{inputs_text}'")
+        raise ConfigError(f"{spec.title} {_wanted(spec, ids)}, not '{inputs_text}'")
     quantised = [source.backbone for source in features if config.backbones[source.backbone].quantization]
     if spec.reads == "inputs" and quantised:
         raise ConfigError(f"{spec.title} trains its backbones, but the weights of '{quantised[0]}' are quantised")
@@ -153,13 +154,17 @@ def run(
     return Run(dataset, model, sources, settings, int(seed), inputs_text, text, spec)
 
 
-def _wanted(spec: Method) -> str:
-    """How many inputs a method reads, in words."""
+def _wanted(spec: Method, ids: bool) -> str:
+    """How many inputs a method reads, in words, beside ids where it has these."""
     fewest, most = spec.fewest_channels, spec.most_channels
     if most == 0:
         return f"reads ids alone ({IDS.channel})"
     number = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
-    return f"takes {number} beside ids (as {IDS.channel}+V)" if spec.ids else f"takes {number} inputs"
+    return (
+        f"takes {number} beside ids (as {IDS.channel}+{'TI' if fewest > 1 else 'V'})"
+        if ids
+        else f"takes {number} inputs"
+    )
 
 
 def recorded_settings(this: Run) -> set[str]:

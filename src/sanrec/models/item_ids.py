@@ -1,4 +1,4 @@
-"""Item vectors of items that are known by their number: a table of embeddings, alone or beside frozen features.
+"""Item vectors of items that are known by their number: a table of embeddings, alone or beside media.
 
 Shapes: I items, n items, M channels, D width of a channel's features, E recommender width.
 """
@@ -57,3 +57,20 @@ class EmbeddingWithFeatures(nn.Module):
     def slow_parameters(self, modalities: tuple[str, ...]) -> list[nn.Parameter]:
         """Nothing here trains at the adapters' rate."""
         return []
+
+
+class VectorsBeside(nn.Module):
+    """A vector of each item's own, learned, added to the one that is made of its media: what its media do not tell.
+
+    All start at zero, and an item that training never shows keeps its zero: a cold item is known by its media alone.
+    Not in the papers. UniSRec (arXiv 2206.05941) adds ids to texts so, from vectors drawn at random.
+    """
+
+    def __init__(self, items: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(items + 1, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, items_n: Tensor, vectors_nE: Tensor) -> Tensor:
+        """Item indices from 1 [n] and their media's vectors [n, E] to vectors of both [n, E]."""
+        return vectors_nE + self.dropout(functional.embedding(items_n, self.weight))

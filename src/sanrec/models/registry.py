@@ -13,7 +13,7 @@ from sanrec.models.crossan import Crossan
 from sanrec.models.crossan_unequal import UnequalCrossan
 from sanrec.models.iisan import Iisan
 from sanrec.models.iisan_va import IisanVa
-from sanrec.models.item_ids import EmbeddingWithFeatures, ItemEmbedding
+from sanrec.models.item_ids import EmbeddingWithFeatures, ItemEmbedding, VectorsBeside
 from sanrec.models.tuning import FinalReadOut, TunedBackbones, add_houlsby, add_lora, train_biases
 from sanrec.models.user_encoders.gru4rec import Gru4Rec
 from sanrec.models.user_encoders.nextitnet import NextItNet
@@ -35,6 +35,8 @@ class Shape:
     backbones: Sequence[nn.Module] = field(default=(), compare=False)
     items: int = 0
     """Items I of the data set, where each has a learned vector."""
+    beside: bool = False
+    """Whether that is added to the vector that the item encoder makes, which knows nothing of it."""
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -110,10 +112,23 @@ class Recommender(nn.Module):
         self.item_encoder = (item_builder or BUILDERS[model])(shape, settings)
         self.user_encoder = (user_builder or USER_ENCODERS[settings.user_encoder])(settings)
         self.length = settings.cosine_temperature**-0.5 if settings.cosine_temperature else None
+        width, dropout = settings.recommender_width, settings.dropout
+        self.item_ids = VectorsBeside(shape.items, width, dropout) if shape.beside else None
 
     def encode_items(self, inputs: Any) -> Tensor:
-        """Item vectors [n, E] of what the item encoder reads, in the length that scores are made from."""
-        return with_length(self.item_encoder(inputs), self.length)
+        """Item vectors [n, E] of what the item encoder reads, in the length that scores are made from.
+
+        With vectors of the items' own beside: `inputs` are item indices from 1 [n], and what the encoder reads. Under
+        cosine scores these vectors are beside one of length one, so that they weigh the same for each item.
+        """
+        if self.item_ids is None:
+            return with_length(self.item_encoder(inputs), self.length)
+        vectors_nE = with_length(self.item_encoder(self.media(inputs)), self.length and 1.0)
+        return with_length(self.item_ids(inputs[0], vectors_nE), self.length)
+
+    def media(self, inputs: Any) -> Any:
+        """Of `inputs` what the item encoder reads: all but the indices of items that have vectors beside."""
+        return inputs if self.item_ids is None else inputs[1]
 
     def encode_users(self, items_BSE: Tensor, present_BS: Tensor) -> Tensor:
         """User states [B, S, E] after each item of left-padded histories, in the length that scores are made from."""

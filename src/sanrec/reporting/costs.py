@@ -59,7 +59,7 @@ def gather_costs(config: Config, figure: CostFigure, root: str | Path = ".") -> 
 
 def _text_encoder(config: Config, run: Run) -> dict[str, Any]:
     """The run's first text encoder, with its hidden states: layers, embeddings included, and width."""
-    name = next((s.backbone for s in run.inputs if CHANNELS[s.channel] == "text"), None)
+    name = next((s.backbone for s in run.features if CHANNELS[s.channel] == "text"), None)
     if name is None:
         return {"text_encoder": "", "layers": None, "width": None}
     record = config.backbones[name]

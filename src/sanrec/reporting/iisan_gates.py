@@ -43,7 +43,7 @@ def gather_iisan_gates(config: Config, figure: IisanGatesSpec, root: str | Path 
     rows: list[tuple[Any, ...]] = []
     for (dataset, system), runs in iisan_gate_runs(config, figure).items():
         for run in runs:
-            key = (dataset, system, run.model, run.inputs_text, run.variant, run.seed)
+            key = (dataset, system, run.model, run.features_text, run.variant, run.seed)
             rows += [(*key, *row) for row in _run_rows(config, run, root)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -70,14 +70,14 @@ def _run_rows(config: Config, run: Run, root: str | Path) -> Iterator[tuple[str,
 
 def _kept(config: Config, run: Run) -> list[tuple[int, ...]]:
     """The hidden states that feed each of the run's towers."""
-    rules = rules_of_towers(run.settings.layers, len(run.inputs))
-    depths = [config.backbones[source.backbone].blocks for source in run.inputs]
+    rules = rules_of_towers(run.settings.layers, len(run.features))
+    depths = [config.backbones[source.backbone].blocks for source in run.features]
     return [kept_layers(depth, rule, run.settings.blocks) for depth, rule in zip(depths, rules, strict=True)]
 
 
 def _names(run: Run) -> list[str]:
     """The channels of a run's towers, told apart where one stands twice."""
-    names = [source.channel for source in run.inputs]
+    names = [source.channel for source in run.features]
     return [f"{name} ({place + 1})" if names.count(name) > 1 else name for place, name in enumerate(names)]
 
 

@@ -24,6 +24,7 @@ PARTS = {
     "read_out.heads": "heads",
     "read_out.fusion": "fusion",
     "weight": "embedding",
+    "item_ids": "embedding",
 }  # parts of an item encoder that are not called by their module's name
 
 
@@ -78,13 +79,14 @@ def planned_shape(config: Config, run: Run) -> Shape:
     if ids:
         return Shape(modalities, widths, 1, items=counted(run, "items"))
     if reads == "inputs":
-        pairs = zip(run.inputs, records, strict=True)
+        pairs = zip(run.features, records, strict=True)
         backbones = [empty_backbone(artifacts.checkpoint(s.backbone), record, s.backbone) for s, record in pairs]
         return Shape(modalities, widths, 1, tuple(record.pooling for record in records), backbones)
     if reads == "final":
         return Shape(modalities, widths, 1)
     kept = kept_of_towers(run, [record.blocks for record in records])
-    return Shape(modalities, widths, tuple(map(len, kept)))
+    beside = artifacts.IDS in run.inputs
+    return Shape(modalities, widths, tuple(map(len, kept)), items=counted(run, "items") if beside else 0, beside=beside)
 
 
 def counted(run: Run, what: str) -> int:
@@ -124,8 +126,8 @@ def _part(name: str, run: Run) -> str:
         return "user encoder"
     child, _, below = rest.partition(".")
     if child == "backbones":
-        source = run.inputs[int(below.partition(".")[0])]
+        source = run.features[int(below.partition(".")[0])]
         return f"{source.channel}@{source.backbone}"
     if child == "read_out":
         child = f"read_out.{below.partition('.')[0]}"
-    return PARTS.get(child, child)
+    return PARTS.get(owner, PARTS.get(child, child))

@@ -45,12 +45,12 @@ def measure_information(config: Config, run: Run) -> dict[str, Any]:
     sequences = load_sequences(artifacts.interactions(run.dataset))
     restored = restore(config, run, sequences, exact=True)
     training = restored.training
-    towers = last_outputs(training.model, training.source, training.device)[: len(run.inputs)]
+    towers = last_outputs(training.model, training.source, training.device)[: len(run.features)]
     if not all(np.isfinite(tower_ID).all() for tower_ID in towers):
         raise SanrecError(f"{run.weights}: its towers give values that are no numbers; train it at a smaller rate")
-    used_MI = np.stack([used_items(config, run, s, sequences.item_rows[1:]) for s in run.inputs])
+    used_MI = np.stack([used_items(config, run, s, sequences.item_rows[1:]) for s in run.features])
     recipes = {"eta_dv": EtaDV(), "ksg": Neighbours()}
-    names = tower_names(run.inputs)
+    names = tower_names(run.features)
     pairs = {}
     for one, other in combinations(range(len(names)), 2):
         both = used_MI[one] & used_MI[other]
@@ -85,7 +85,7 @@ def refuse_without_towers(run: Run) -> None:
         raise SanrecError(f"{run.folder}: {run.spec.title} has no side adapter towers; these have: {having}")
     if not run.settings.intra:
         raise SanrecError(f"{run.folder}: with intra=false no channel has a tower of its own")
-    if len(run.inputs) < 2:
+    if len(run.features) < 2:
         raise SanrecError(f"{run.folder}: mutual information is between two towers, and it has one: ask for TI, say")
 
 
@@ -95,7 +95,7 @@ def last_outputs(model: Recommender, source: ItemSource, device: torch.device) -
     model.eval()
     items = torch.arange(1, source.items + 1, device=device)
     parts = [
-        [z_nD.float().cpu() for z_nD in model.item_encoder.towers(source.gather(some))]
+        [z_nD.float().cpu() for z_nD in model.item_encoder.towers(model.media(source.gather(some)))]
         for some in items.split(source.at_once)
     ]
     return [torch.cat(of_tower).numpy() for of_tower in zip(*parts, strict=True)]

@@ -56,7 +56,14 @@ def load_source(config: Config, run: Run, sequences: Sequences, device: torch.de
     else:
         loaders = {"hidden": _load_frozen, "final": _load_final, "inputs": _load_inputs}
         source, shape = loaders[reads](config, run, rows, device)
-    return masked(source, config, run, rows, device), shape
+    return with_ids(masked(source, config, run, rows, device), shape, run)
+
+
+def with_ids(source: ItemSource, shape: Shape, run: Run) -> tuple[ItemSource, Shape]:
+    """The same where each item has a vector beside, if the run's inputs ask for it."""
+    if artifacts.IDS not in run.inputs:
+        return source, shape
+    return IdSource(source.items, source), replace(shape, items=source.items, beside=True)
 
 
 def masked(source: ItemSource, config: Config, run: Run, rows: np.ndarray, device: torch.device) -> ItemSource:
@@ -104,7 +111,7 @@ def hidden_states(config: Config, run: Run, source: Input) -> "HiddenStates":
 
 def _load_hidden(config: Config, run: Run, sequences: Sequences, device: torch.device) -> tuple[ItemSource, Shape]:
     rows = sequences.item_rows[1:]
-    stores = [hidden_states(config, run, source) for source in run.inputs]
+    stores = [hidden_states(config, run, source) for source in run.features]
     kept = kept_of_towers(run, [store.layers - 1 for store in stores])
     shape = Shape(modalities_of(run), tuple(store.width for store in stores), tuple(map(len, kept)))
     types = [store_type(store) for store in stores]
@@ -200,20 +207,22 @@ def _inputs_and_backbone(
 
 
 def _load_inputs(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    stores, backbones = zip(*(_inputs_and_backbone(config, run, source, device) for source in run.inputs), strict=True)
+    stores, backbones = zip(
+        *(_inputs_and_backbone(config, run, source, device) for source in run.features), strict=True
+    )
     readers = [store.reader(rows, device) for store in stores]
-    poolings = tuple(config.backbones[source.backbone].pooling for source in run.inputs)
+    poolings = tuple(config.backbones[source.backbone].pooling for source in run.features)
     widths = tuple(b.config.hidden_size for b in backbones)
-    at_once = min(config.backbones[source.backbone].batch_size for source in run.inputs)
+    at_once = min(config.backbones[source.backbone].batch_size for source in run.features)
     return InputSource(len(rows), readers, at_once), Shape(modalities_of(run), widths, 1, poolings, backbones)
 
 
 def _load_frozen(config: Config, run: Run, rows: np.ndarray, device: torch.device) -> tuple[ItemSource, Shape]:
-    stores, models = zip(*(_inputs_and_backbone(config, run, source, device) for source in run.inputs), strict=True)
+    stores, models = zip(*(_inputs_and_backbone(config, run, source, device) for source in run.features), strict=True)
     kept = kept_of_towers(run, [model.config.num_hidden_layers for model in models])
     shape = Shape(modalities_of(run), tuple(m.config.hidden_size for m in models), tuple(map(len, kept)))
     channels = []
-    for source, store, model, layers in zip(run.inputs, stores, models, kept, strict=True):
+    for source, store, model, layers in zip(run.features, stores, models, kept, strict=True):
         record = config.backbones[source.backbone]
         used = torch.from_numpy(store.read_valid(rows) == USED).to(device)
         reader = store.reader(rows, device)

@@ -199,6 +199,11 @@ class IdSource(Source):
         self.items, self.features = items, features
         self.at_once = features.at_once if features else items
 
+    def expect(self, items: Tensor) -> None:
+        """See `ItemSource`."""
+        if self.features:
+            self.features.expect(items)
+
     def gather(self, items: Tensor) -> Any:
         """The very indices [n], or with features both: indices and what the features' source gives."""
         return (items, self.features.gather(items)) if self.features else items

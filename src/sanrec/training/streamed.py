@@ -17,7 +17,15 @@ from sanrec.config import Config
 from sanrec.data.split import Sequences
 from sanrec.models.backward import working_type
 from sanrec.models.registry import Shape
-from sanrec.training.loading import fill_banks, hidden_states, kept_of_towers, masked, modalities_of, store_type
+from sanrec.training.loading import (
+    fill_banks,
+    hidden_states,
+    kept_of_towers,
+    masked,
+    modalities_of,
+    store_type,
+    with_ids,
+)
 from sanrec.training.precision import kept_type
 from sanrec.training.sources import CACHED_AT_ONCE, ItemSource, Source
 
@@ -57,7 +65,7 @@ def load_streamed(
     Raises StoreError where a store was made by other settings than the config has now, or lacks layers.
     """
     rows = sequences.item_rows[1:]
-    stores = [hidden_states(config, run, source) for source in run.inputs]
+    stores = [hidden_states(config, run, source) for source in run.features]
     kept = kept_of_towers(run, [store.layers - 1 for store in stores])
     shape = Shape(modalities_of(run), tuple(store.width for store in stores), tuple(map(len, kept)))
     loaded = [tuple(range(store.layers)) for store in stores] if every_layer else kept
@@ -70,4 +78,4 @@ def load_streamed(
     fill_banks(banks, stores, loaded, rows, run.settings.standardize)
     places = [[layers.index(layer) for layer in wanted] for layers, wanted in zip(loaded, kept, strict=True)]
     source = StreamedSource(banks, places, shape.equal, device)
-    return masked(source, config, run, rows, device), shape
+    return with_ids(masked(source, config, run, rows, device), shape, run)
