@@ -193,6 +193,28 @@ def test_a_data_sets_recipe_stands_below_its_settings():
         load_config({"datasets": {"demo": {"settings": {"all": {"recipe": "modem"}}}}})
 
 
+@pytest.mark.parametrize(
+    ("settings", "recipe"),
+    [
+        (None, "modern"),
+        ({"sasrec": {"dropout": 0.5}}, "modern"),
+        ({"all": {"dropout": 0.5}}, "modern"),
+        ({"all": {"recipe": "papers"}}, "papers"),
+    ],
+)
+def test_ones_own_data_has_the_modern_recipe_unless_it_names_another(settings, recipe):
+    mine = {"title": "Mine", "corpus": "demo", "pairs": "pairs.tsv", "backbones": {"title": "bert"}}
+    config = load_config({"datasets": {"mine": mine | ({} if settings is None else {"settings": settings})}})
+    found = artifacts.default_settings(config, "mine", "crossan")
+    assert found.recipe == recipe
+    assert found.standardize == (recipe == "modern")
+    assert artifacts.default_settings(config, "mine", "lightgcn").recipe == "papers"  # on pairs there is one way
+    assert artifacts.default_settings(config, "demo", "crossan").recipe == "papers"
+    if settings and "dropout" in settings.get("all", {}):
+        assert found.dropout == 0.5
+    assert load_config(config.model_dump()) == config
+
+
 def test_a_recipe_gives_a_method_the_settings_that_it_has():
     settings = artifacts.parse_run(CONFIG, path("ID", "sasrec", "recipe=modern")).settings
     assert settings.recommender_width == RECIPES["modern"]["recommender_width"]

@@ -43,7 +43,8 @@ CONFIG = {
             "backbones": {"title": "tiny-bert", "cover": "tiny-vit"},
             "settings": {
                 "all": {
-                    "adapter_width": 8, "lora_rank": 2, "blocks": 2, "recommender_width": 8, "batch_size": 16,
+                    "recipe": "papers", "adapter_width": 8, "lora_rank": 2, "blocks": 2, "recommender_width": 8,
+                    "batch_size": 16,
                     "learning_rate": 5e-3, "adapter_learning_rate": 5e-3, "max_epochs": 3, "patience": 3,
                 }
             },

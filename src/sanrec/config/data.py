@@ -163,7 +163,8 @@ class Dataset(Frozen):
     backbones: dict[str, str]
     """The backbone of each channel, for inputs that name none."""
     settings: dict[str, dict[str, Any]] = {}
-    """Default settings that differ from the method's: under `all`, or under one method's name."""
+    """Default settings that differ from the method's: under `all`, or under one method's name. A data set that is not
+    built in has `recipe: modern` under `all`, unless it says `recipe: papers`."""
 
     @property
     def watched(self) -> str:
