@@ -174,9 +174,12 @@ def test_a_recipe_in_a_variant_stands_above_the_data_sets_settings():
     assert all(getattr(modern, name) == value for name, value in RECIPES["modern"].items())
     both = artifacts.parse_run(CONFIG, path(variant="recipe=modern,dropout=0.5")).settings
     assert both == modern.model_copy(update={"dropout": 0.5})
-    assert artifacts.format_variant(CONFIG, "demo", "crossan", {"recipe": "modern", "dropout": 0.2}) == "recipe=modern"
+    assert (
+        artifacts.format_variant(CONFIG, "demo", "crossan", {"recipe": "modern", "weight_averaging": 0.99})
+        == "recipe=modern"
+    )
     with pytest.raises(ConfigError, match="is written 'recipe=modern'"):
-        artifacts.parse_run(CONFIG, path(variant="recipe=modern,dropout=0.2"))
+        artifacts.parse_run(CONFIG, path(variant="recipe=modern,weight_averaging=0.99"))
 
 
 def test_a_data_sets_recipe_stands_below_its_settings():

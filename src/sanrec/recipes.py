@@ -18,10 +18,10 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "activation": "gelu",
                 "standardize": True,
                 "recommender_width": 128,
-                "dropout": 0.2,
                 "learning_rate": 1e-3,
                 "adapter_learning_rate": 1e-3,
                 "cosine_temperature": 0.07,
+                "weight_averaging": 0.99,
                 "batch_size": 256,
             }
         ),

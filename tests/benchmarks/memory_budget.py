@@ -32,6 +32,7 @@ from sanrec.training.batches import epoch_batches
 from sanrec.training.budget import Packed, load_budgeted
 from sanrec.training.loading import fill_banks
 from sanrec.training.loop import adam, encode_items, looking_ahead, train_step
+from sanrec.training.machine import use_threads
 from sanrec.training.precision import kept_type
 from sanrec.training.sequences import training_windows
 from sanrec.training.sources import HiddenSource, Source
@@ -101,7 +102,7 @@ def drop_page_cache() -> bool:
 
 def train(args: argparse.Namespace) -> None:
     """One contender, in this process: prints what it took, as json."""
-    torch.set_num_threads(args.threads)
+    use_threads(args.threads)
     stores = [open_hidden(manifest) for manifest in make_stores(args.folder, args.items)]
     sequences = synthetic_sequences(args.users, args.items)
     rows = sequences.item_rows[1:]

@@ -34,7 +34,7 @@ from sanrec.data.split import log_popularity
 from sanrec.models.registry import POSITIONS, Recommender, Shape
 from sanrec.training.batches import make_batch
 from sanrec.training.loop import adam, encode_items, train_step
-from sanrec.training.machine import peak_memory
+from sanrec.training.machine import peak_memory, use_threads
 from sanrec.training.precision import kept_type
 from sanrec.training.sequences import training_windows
 from sanrec.training.sources import HiddenSource, ItemSource, MaskedSource
@@ -272,7 +272,7 @@ def main() -> None:
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS, help="who races (all)")
     parser.add_argument("--memory-of", choices=CONTENDERS, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    use_threads(args.threads)
     if not args.memory_of:
         compare(args)
         return

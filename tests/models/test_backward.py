@@ -7,7 +7,8 @@ import torch
 
 from sanrec.models.backward import AdapterFunction
 from sanrec.models.blocks import ACTIVATIONS, AdapterBlocks
-from sanrec.models.crossed import CrossedTowers, Workspace, scored_towers
+from sanrec.models.crossed import CrossedTowers, scored_towers
+from sanrec.models.workspace import Workspace
 
 LAYERS, TOWERS, ITEMS, WIDTH, INNER = 3, 3, 5, 7, 4
 

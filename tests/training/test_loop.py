@@ -10,8 +10,9 @@ from sanrec.errors import SanrecError
 from sanrec.evaluation.metrics import metrics_from_ranks
 from sanrec.evaluation.ranking import rank_targets
 from sanrec.models.registry import Recommender, Shape
+from sanrec.training.batches import make_batch
 from sanrec.training.checkpoint import Progress, load_progress, load_weights, save_progress, trained_weights
-from sanrec.training.loop import encode_histories, encode_items, fit, stopped
+from sanrec.training.loop import asked_for, encode_histories, encode_items, fit, stopped, training_loss
 from sanrec.training.sources import HiddenSource
 from sanrec.versions import STEPS
 
@@ -42,6 +43,30 @@ def build(seed=0, model="crossan", **changes):
     source = HiddenSource(torch.randn(3, 2, ITEMS, 12, generator=torch.Generator().manual_seed(7)).half())
     settings = SETTINGS.model_copy(update=changes)
     return Recommender(model, Shape(("text", "image"), (12, 12), 3), settings), source, settings
+
+
+@pytest.mark.parametrize("model", FROZEN_LOSSES)
+def test_nothing_comes_of_the_items_that_fill_a_batch_up(model, monkeypatch):
+    made, source, _ = build(model=model)
+    batch, log_p = make_batch(chain_sequences()[:7, :11]), torch.randn(ITEMS + 1)
+    found = []
+    for together in (1, 16):
+        monkeypatch.setattr(made.item_encoder, "together", together)
+        asked = asked_for(made, batch.items)
+        assert torch.equal(asked[: len(batch.items)], batch.items)
+        assert len(asked) % together == 0
+        assert len(asked) < len(batch.items) + together
+        made.zero_grad()
+        made.eval()  # without dropout
+        loss = training_loss(made, source, batch, log_p)
+        loss.backward()
+        found.append((loss.detach(), [p.grad.clone() for p in made.parameters() if p.grad is not None]))
+    assert len(batch.items) % 16
+    (loss, gradients), (same, others) = found
+    torch.testing.assert_close(loss, same)
+    assert len(gradients) == len(others) > 10
+    for one, other in zip(gradients, others, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def train(folder, seed=0, stop_after=None, **changes):

@@ -13,6 +13,9 @@ from torch.nn import functional
 from sanrec.models.backward import AdapterFunction, Weights
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": functional.relu, "gelu": functional.gelu}
+TOGETHER = 16
+"""Training asks towers for items in multiples of this. The products' library keeps code and room for each shape that it
+meets, and batches have another number of items each time: hundreds of megabytes, for towers of the papers' size."""
 ADAPTER_STD = 0.01  # of the weights at the start; biases are zero (published IISAN code)
 
 

@@ -8,15 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from sanrec.config import Settings
-from sanrec.models.blocks import AdapterBlocks, TowerHeads
-from sanrec.models.crossed import CrossedTowers, Workspace, scored_towers
+from sanrec.models.blocks import TOGETHER, AdapterBlocks, TowerHeads
+from sanrec.models.crossed import CrossedTowers, scored_towers
 from sanrec.models.fusion import FUSIONS
 from sanrec.models.gates import CrossModalGates
 from sanrec.models.missing import Masked, groups_of, unmasked
+from sanrec.models.workspace import Workspace
 
 
 class Crossan(nn.Module):
     """Cross-modal side adapter network; `independent` makes it INDSAN, whose towers do not see each other."""
+
+    together = TOGETHER
 
     def __init__(self, channels: int, layers: int, width: int, settings: Settings, independent: bool = False) -> None:
         super().__init__()

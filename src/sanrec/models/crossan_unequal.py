@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sanrec.config import Settings
-from sanrec.models.blocks import AdapterBlock
+from sanrec.models.blocks import TOGETHER, AdapterBlock
 from sanrec.models.fusion import FUSIONS
 from sanrec.models.gates import CrossModalGates
 from sanrec.models.missing import Masked, unmasked
@@ -26,6 +26,8 @@ class UnequalCrossan(nn.Module):
     together, and a tower with fewer of them starts later: until then its z is zero, as Eq. 5 has it before the first
     layer. Each tower's head is Linear(D_m, E), Linear(E, E), as in IISAN-VA.
     """
+
+    together = TOGETHER
 
     def __init__(
         self, widths: Sequence[int], layers: Sequence[int], settings: Settings, independent: bool = False

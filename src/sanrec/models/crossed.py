@@ -1,8 +1,7 @@
 """CROSSAN's towers as one step of autograd, forward and backward by hand, in memory that is used again.
 
-What a step keeps for its backward pass is as large at the next step: it lies in one piece that goes from step to step.
-The system would else hand out hundreds of megabytes anew each time, in pieces that end up between each other. Mixtures
-are not kept but made again from what is.
+What a step keeps for its backward pass is as large at the next step: it lies in a `Workspace`. Mixtures are not kept
+but made again from what is.
 
 Items that lack media have other gates: items stand in G groups (one, where all have all), one after the other.
 Shapes: L layers, M channels, n items, D width, H inner width. Computed is in autocast's type where that is on.
@@ -17,33 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from sanrec.models.backward import block_gradients, working_type
-
-
-class Workspace:
-    """One piece of memory, lent to one step at a time and kept as large as the largest that asked for it."""
-
-    def __init__(self) -> None:
-        self._free: Tensor | None = None
-
-    def take(self, numbers: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """A piece of at least so many numbers, with anything in it; a new one while the kept one is out."""
-        kept, self._free = self._free, None
-        if kept is None or kept.dtype != dtype or kept.device != device or len(kept) < numbers:
-            del kept  # before its successor is asked for
-            return torch.empty(numbers, dtype=dtype, device=device)
-        return kept
-
-    def give_back(self, piece: Tensor) -> None:
-        """What was taken, to be lent again; the largest piece stays."""
-        if self._free is None or len(self._free) < len(piece):
-            self._free = piece
-
-    def release(self) -> None:
-        """Let go of what is kept, for a time without steps: an evaluation needs room of its own."""
-        self._free = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Workspace":
-        return Workspace()  # a copied model has its own
+from sanrec.models.workspace import Workspace
 
 
 class Pieces:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sanrec.config import Settings
 from sanrec.models.backward import working_type
-from sanrec.models.blocks import AdapterBlocks, TowerHeads
+from sanrec.models.blocks import TOGETHER, AdapterBlocks, TowerHeads
 from sanrec.models.fusion import FUSIONS
 from sanrec.models.gates import sharp_sigmoid
 from sanrec.models.missing import Masked, renormalised, unmasked
@@ -27,6 +27,8 @@ class GatedTowers(nn.Module):
     """
 
     adapters: nn.Module
+
+    together = TOGETHER
 
     def __init__(self, layers: Sequence[int], inter_layers: int, settings: Settings, extended: bool) -> None:
         super().__init__()

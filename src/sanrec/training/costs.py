@@ -39,7 +39,7 @@ from sanrec.training.batches import Batch, epoch_batches
 from sanrec.training.efficiency import check_machine, libraries
 from sanrec.training.loading import load_source
 from sanrec.training.loop import adam, seed_epoch, train_step
-from sanrec.training.machine import machine_name, peak_memory, restart_peak_memory, versions
+from sanrec.training.machine import machine_name, peak_memory, restart_peak_memory, use_threads, versions
 from sanrec.training.processes import in_own_process
 from sanrec.training.run import run_fingerprint
 from sanrec.training.sequences import training_windows, untrained
@@ -139,7 +139,7 @@ def _measure_to(config: Config, run: Run, reads: str, file: str) -> None:
 
 def measure_point(config: Config, run: Run, reads: str) -> dict[str, Any]:
     """Load what the run reads, train some steps of it, and say what they took (see `time_steps`)."""
-    torch.set_num_threads(config.threads.train)
+    use_threads(config.threads.train)
     device = chosen_device(config.device)
     before = peak_memory(device)
     load = load_source if reads == RESIDENT else partial(load_streamed, every_layer=reads == FULL)

@@ -28,7 +28,7 @@ from sanrec.models.registry import Recommender, trainable_parameters
 from sanrec.progress import bar
 from sanrec.searches import settled
 from sanrec.training.loop import adam, train_epoch
-from sanrec.training.machine import machine_name, peak_memory, reset_peak_memory, versions
+from sanrec.training.machine import machine_name, peak_memory, reset_peak_memory, use_threads, versions
 from sanrec.training.processes import in_own_process
 from sanrec.training.sequences import training_windows, untrained
 from sanrec.training.sources import ItemSource
@@ -109,7 +109,7 @@ def measure_run(config: Config, run: Run) -> dict[str, Any]:
     if run.spec.trains != "sequences":
         raise ConfigError(f"{run.system}: what is measured are epochs over sequences, and this method trains on pairs")
     run = settled(run)
-    torch.set_num_threads(config.threads.train)
+    use_threads(config.threads.train)
     device = chosen_device(config.device)
     for library in libraries(run):
         import_module(library)  # else it would count among what the row itself takes

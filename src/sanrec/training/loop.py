@@ -32,10 +32,19 @@ HISTORY_NUMBERS = 2**23  # most numbers of the histories in one, so that wide it
 
 def training_loss(model: Recommender, source: ItemSource, batch: Batch, log_popularity: Tensor) -> Tensor:
     """The loss of one batch; `log_popularity` [items + 1] is indexed by item."""
-    items_nE = model.encode_items(source.gather(batch.items))
+    items_nE = model.encode_items(source.gather(asked_for(model, batch.items)))[: len(batch.items)]
     vectors_BSE = functional.embedding(batch.places[:, :-1], items_nE)
     states_BSE = model.encode_users(vectors_BSE, batch.present[:, :-1])
     return debiased_loss(states_BSE, items_nE, batch, log_popularity[batch.items])
+
+
+def asked_for(model: Recommender, items: Tensor) -> Tensor:
+    """A batch's items [n], the last one again and again up to a multiple of what the item encoder takes together.
+
+    Nothing comes of those: no score, no gradient.
+    """
+    together = getattr(model.item_encoder, "together", 1)
+    return torch.cat([items, items[-1:].expand(-len(items) % together)])
 
 
 def looking_ahead(work: Iterable[T], source: ItemSource, items_of: Callable[[T], Tensor]) -> Iterator[T]:
@@ -57,7 +66,9 @@ def encode_items(model: Recommender, source: ItemSource, settings: Settings, dev
     with autocast(settings, device):
         groups = torch.arange(1, source.items + 1, device=device).split(source.at_once)
         for wanted in looking_ahead(groups, source, lambda items: items):
-            rows.append(model.encode_items(source.gather(wanted)).float())
+            vectors = model.encode_items(source.gather(wanted))
+            rows.append(vectors.to(torch.float32, copy=True))  # perhaps a part of what was gathered
+            source.release()
     vectors = torch.cat(rows)
     return functional.pad(vectors, (0, 0, 1, 0))
 
@@ -113,6 +124,7 @@ def train_step(
     if settings.weight_averaging:
         update_averages(optimizer, settings.weight_averaging)
     optimizer.zero_grad(set_to_none=True)  # here, so that the next step's forward pass has their memory
+    source.release()
     return loss.detach()
 
 
@@ -137,7 +149,7 @@ def train_epoch(
     steps = -(-len(sequences) // settings.batch_size)
     started, total = time.perf_counter(), torch.zeros((), device=device)
     batches = epoch_batches(sequences, settings.batch_size, seed, epoch)
-    ahead = looking_ahead(batches, source, lambda batch: batch.items)
+    ahead = looking_ahead(batches, source, lambda batch: asked_for(model, batch.items))
     for batch in inner_bar(ahead, total=steps, unit="step", desc=f"epoch {epoch}"):
         total += train_step(model, source, batch, log_popularity, optimizer, settings, device)
     mean_loss = total.item() / steps  # waits for the device, so that the time is the whole epoch's

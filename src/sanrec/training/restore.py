@@ -17,6 +17,7 @@ from sanrec.errors import DataError
 from sanrec.files import read_json
 from sanrec.searches import settled
 from sanrec.training.checkpoint import load_weights
+from sanrec.training.machine import use_threads
 from sanrec.training.run import STATE_FILE, Training, made_otherwise, prepare_training, run_fingerprint
 from sanrec.versions import STEPS
 
@@ -38,7 +39,7 @@ def restore(config: Config, run: Run, sequences: Sequences, exact: bool = False)
     them to. Raises DataError where an artifact is missing, the run is not finished, or its weights are another's.
     """
     run = settled(run)
-    torch.set_num_threads(config.threads.train)
+    use_threads(config.threads.train)
     artifacts.require(artifacts.run_needs(config, run))
     fingerprint, weights = own_weights(config, run)
     built = replace(run, settings=run.settings.model_copy(update={"precision": "float32"})) if exact else run

@@ -26,7 +26,7 @@ from sanrec.own import own_fingerprint
 from sanrec.searches import settled
 from sanrec.training.checkpoint import Progress, load_weights
 from sanrec.training.loop import stopped
-from sanrec.training.machine import machine_name, reset_peak_memory, versions
+from sanrec.training.machine import machine_name, reset_peak_memory, use_threads, versions
 from sanrec.training.pairs import PairTraining, owners
 from sanrec.training.sequences import SequenceTraining
 from sanrec.training.tracking import Tracker
@@ -53,7 +53,7 @@ def train_run(config: Config, run: Run) -> dict[str, Any]:
         return finished
     for left in folder.glob(f".{Path(STATE_FILE).stem}.*"):
         left.unlink()  # half a state, of a run that was killed while writing it
-    torch.set_num_threads(config.threads.train)
+    use_threads(config.threads.train)
     device = chosen_device(config.device)
     sequences = load_sequences(artifacts.interactions(run.dataset))
     with Tracker(config, run) as tracker:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 import yaml
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -36,6 +35,7 @@ from sanrec.progress import bar
 from sanrec.searches import with_found
 from sanrec.spaces import Choice, Searched, described, first_values, space
 from sanrec.training.checkpoint import Progress
+from sanrec.training.machine import use_threads
 from sanrec.training.run import prepare_training
 from sanrec.versions import STEPS
 
@@ -62,7 +62,7 @@ def tune(config: Config, dataset: str, model: str, inputs: str, given: str = "de
         why = f"the variant '{given}' gives them all" if ranged else "src/sanrec/spaces.py gives no ranges"
         raise ConfigError(f"no setting of '{model}' is left to search for: {why}")
     artifacts.require(artifacts.run_needs(config, base))
-    torch.set_num_threads(config.threads.train)
+    use_threads(config.threads.train)
     out = Path(artifacts.tuning(dataset, model, inputs, given))
     sequences = load_sequences(artifacts.interactions(dataset))
     with alone(out):

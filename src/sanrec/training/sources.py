@@ -15,6 +15,7 @@ from sanrec.backbones.conversion import ModelInput
 from sanrec.backbones.pooling import in_type_of, pool
 from sanrec.models.backward import working_type
 from sanrec.models.missing import Masked
+from sanrec.models.workspace import Room
 
 
 class ItemSource(Protocol):
@@ -30,11 +31,17 @@ class ItemSource(Protocol):
     def gather(self, items: Tensor) -> Any:
         """The encoder's input for `items` [n]."""
 
+    def release(self) -> None:
+        """Be told that nothing gathered so far is in use any more, so that its memory can be written anew."""
+
 
 class Source:
-    """What sources share: most have all at hand, and nothing to fetch beforehand."""
+    """What sources share: most have all at hand, nothing to fetch beforehand, and give new tensors."""
 
     def expect(self, items: Tensor) -> None:
+        """See `ItemSource`."""
+
+    def release(self) -> None:
         """See `ItemSource`."""
 
 
@@ -49,6 +56,10 @@ class MaskedSource:
     def expect(self, items: Tensor) -> None:
         """See `ItemSource`."""
         self.source.expect(items)
+
+    def release(self) -> None:
+        """See `ItemSource`."""
+        self.source.release()
 
     def gather(self, items: Tensor) -> Masked:
         """What the source gives for `items` [n], and which channels each has."""
@@ -78,12 +89,18 @@ class HiddenSource(Source):
     """
 
     def __init__(self, bank_LMID: Tensor) -> None:
-        self.bank = bank_LMID
+        self.bank, self.room = bank_LMID, Room()
         self.items, self.at_once = bank_LMID.shape[2], CACHED_AT_ONCE
+
+    def release(self) -> None:
+        """See `ItemSource`."""
+        self.room.release()
 
     def gather(self, items: Tensor) -> Tensor:
         """[L, M, n, D] as they are kept; towers widen them layer by layer."""
-        return self.bank.index_select(2, items - 1)
+        layers, channels, _, width = self.bank.shape
+        out = self.room.take((layers, channels, len(items), width), self.bank.dtype, self.bank.device)
+        return torch.index_select(self.bank, 2, items - 1, out=out)
 
 
 class UnequalHiddenSource(Source):
@@ -203,6 +220,11 @@ class IdSource(Source):
         """See `ItemSource`."""
         if self.features:
             self.features.expect(items)
+
+    def release(self) -> None:
+        """See `ItemSource`."""
+        if self.features:
+            self.features.release()
 
     def gather(self, items: Tensor) -> Any:
         """The very indices [n], or with features both: indices and what the features' source gives."""
