@@ -43,7 +43,7 @@ def gather_iisan_gates(config: Config, figure: IisanGatesSpec, root: str | Path 
     rows: list[tuple[Any, ...]] = []
     for (dataset, system), runs in iisan_gate_runs(config, figure).items():
         for run in runs:
-            key = (dataset, system, run.model, run.features_text, run.variant, run.seed)
+            key = (dataset, system, run.model, run.inputs_text, run.variant, run.seed)
             rows += [(*key, *row) for row in _run_rows(config, run, root)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
