@@ -218,6 +218,44 @@ def test_ones_own_data_has_the_modern_recipe_unless_it_names_another(settings, r
     assert load_config(config.model_dump()) == config
 
 
+MINE = {"title": "Mine", "corpus": "demo", "pairs": "pairs.tsv", "backbones": {"title": "bert", "cover": "vit"}}
+
+
+@pytest.mark.parametrize("settings", [{}, {"all": {"cached": False}}, {"crossan": {"cached": False}}])
+def test_a_recipe_standardizes_nothing_where_no_hidden_states_are_kept(settings):
+    """Nobody wrote `standardize`, so that nobody should be asked to take it back."""
+    config = load_config({"datasets": {"mine": MINE | {"settings": settings}}})
+    fresh, kept = ("default", "cached=true") if settings else ("cached=false", "default")
+    for text, cached in ((fresh, False), (kept, True)):
+        found = artifacts.parse_variant(config, "mine", "crossan", text)
+        assert (found.cached, found.standardize, found.cosine_temperature) == (cached, cached, 0.07)
+        assert artifacts.format_variant(config, "mine", "crossan", found) == text
+        assert artifacts.format_variant(config, "mine", "crossan", {"cached": cached}) == text
+    papers = artifacts.parse_variant(config, "mine", "crossan", f"recipe=papers{'' if settings else ',cached=false'}")
+    assert (papers.cached, papers.standardize, papers.cosine_temperature) == (False, False, 0)
+    modern = artifacts.parse_variant(CONFIG, "demo", "crossan", "recipe=modern,cached=false")
+    assert (modern.cached, modern.standardize, modern.adapter_width) == (False, False, 256)
+    with pytest.raises(ConfigError, match="set standardize=false too"):
+        artifacts.parse_variant(CONFIG, "demo", "crossan", "recipe=modern,cached=false,standardize=true")
+
+
+def test_an_own_methods_defaults_stand_above_a_data_sets_recipe():
+    own = {"title": "My", "code": "my.py:My", "reads": "hidden"}
+    mine = {"datasets": {"mine": MINE}}
+    values = {"learning_rate": 3e-4, "recommender_width": 66, "user_heads": 3, "cached": False}
+    config = load_config(mine | {"methods": {"my": own | {"defaults": values}}})
+    found = artifacts.default_settings(config, "mine", "my")
+    assert found.model_dump() | values == found.model_dump()
+    assert (found.recipe, found.batch_size, found.standardize) == ("modern", 256, False)
+    assert artifacts.run(config, "mine", "my", "T").variant == "default"
+    with pytest.raises(ConfigError, match=r"methods\.my: a method's defaults name no recipe"):
+        load_config(mine | {"methods": {"my": own | {"defaults": {"recipe": "papers"}}}})
+    settings = {"all": {"dropout": 0.2}, "my": {"recipe": "papers"}}
+    config = load_config({"datasets": {"mine": MINE | {"settings": settings}}, "methods": {"my": own}})
+    assert artifacts.default_settings(config, "mine", "my").recipe == "papers"
+    assert artifacts.default_settings(config, "mine", "crossan").recipe == "modern"
+
+
 def test_a_recipe_gives_a_method_the_settings_that_it_has():
     settings = artifacts.parse_run(CONFIG, path("ID", "sasrec", "recipe=modern")).settings
     assert settings.recommender_width == RECIPES["modern"]["recommender_width"]

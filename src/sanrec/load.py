@@ -94,6 +94,11 @@ def check_own_names(config: Config, where: str) -> None:
             if name in builtin:
                 raise ConfigError(f"{where}: {key}.{name}: '{name}' is built in; take another name")
     for name, record in config.methods.items():
+        if "recipe" in record.defaults:
+            raise ConfigError(
+                f"{where}: methods.{name}: a method's defaults name no recipe, for they stand above any: write the "
+                f"values there, or a recipe among a data set's settings: {{{name}: {{recipe: papers}}}}"
+            )
         for setting in (*record.settings, *record.defaults):
             if setting not in Settings.model_fields:
                 raise unknown("setting", setting, Settings.model_fields, f"{where}: methods.{name}")

@@ -29,6 +29,10 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def recipe_of(name: str, valid: Collection[str]) -> dict[str, Any]:
-    """The recipe's values of the settings that a method has; none for a name that is no recipe's."""
-    return {setting: value for setting, value in RECIPES.get(name, {}).items() if setting in valid}
+def recipe_of(name: str, valid: Collection[str], kept: bool = True) -> dict[str, Any]:
+    """The recipe's values of the settings that a method has; none for a name that is no recipe's.
+
+    Where hidden states are not `kept` (`cached` is false) there is no mean over the items to standardize them by.
+    """
+    idle = () if kept else ("standardize",)
+    return {key: value for key, value in RECIPES.get(name, {}).items() if key in valid and key not in idle}

@@ -13,7 +13,7 @@ from sanrec.models.registry import Recommender, Shape
 from sanrec.training.batches import make_batch
 from sanrec.training.checkpoint import Progress, load_progress, load_weights, save_progress, trained_weights
 from sanrec.training.loop import asked_for, encode_histories, encode_items, fit, stopped, training_loss
-from sanrec.training.sources import HiddenSource
+from sanrec.training.sources import HiddenSource, IdSource
 from sanrec.versions import STEPS
 
 CPU = torch.device("cpu")
@@ -24,10 +24,10 @@ SETTINGS = Settings(
 )  # fmt: skip
 
 
-def chain_sequences():
+def chain_sequences(items=ITEMS):
     """Users walk along a ring of items: the next item is known from the last one."""
-    starts = np.random.default_rng(0).integers(0, ITEMS, USERS)
-    return (starts[:, None] + np.arange(12)) % ITEMS + 1
+    starts = np.random.default_rng(0).integers(0, items, USERS)
+    return (starts[:, None] + np.arange(12)) % items + 1
 
 
 FROZEN_LOSSES = {
@@ -38,16 +38,17 @@ FROZEN_LOSSES = {
 }
 
 
-def build(seed=0, model="crossan", **changes):
+def build(seed=0, model="crossan", beside=False, **changes):
     torch.manual_seed(seed)
     source = HiddenSource(torch.randn(3, 2, ITEMS, 12, generator=torch.Generator().manual_seed(7)).half())
     settings = SETTINGS.model_copy(update=changes)
-    return Recommender(model, Shape(("text", "image"), (12, 12), 3), settings), source, settings
+    shape = Shape(("text", "image"), (12, 12), 3, items=ITEMS if beside else 0, beside=beside)
+    return Recommender(model, shape, settings), IdSource(ITEMS, source) if beside else source, settings
 
 
-@pytest.mark.parametrize("model", FROZEN_LOSSES)
-def test_nothing_comes_of_the_items_that_fill_a_batch_up(model, monkeypatch):
-    made, source, _ = build(model=model)
+@pytest.mark.parametrize(("model", "beside"), [*((model, False) for model in FROZEN_LOSSES), ("crossan", True)])
+def test_nothing_comes_of_the_items_that_fill_a_batch_up(model, beside, monkeypatch):
+    made, source, _ = build(model=model, beside=beside)
     batch, log_p = make_batch(chain_sequences()[:7, :11]), torch.randn(ITEMS + 1)
     found = []
     for together in (1, 16):
@@ -69,9 +70,10 @@ def test_nothing_comes_of_the_items_that_fill_a_batch_up(model, monkeypatch):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def train(folder, seed=0, stop_after=None, **changes):
+def train(folder, seed=0, stop_after=None, met=ITEMS, **changes):
+    """Train on a ring of the first `met` items; with `beside` each item has a vector of its own."""
     model, source, settings = build(seed, **changes)
-    sequences = chain_sequences()
+    sequences = chain_sequences(met)
     calls = []
 
     def validate():
@@ -105,18 +107,29 @@ def test_same_seed_same_bits_and_another_seed_others(tmp_path):
     assert [e["loss"] for e in runs[0].epochs] != [e["loss"] for e in runs[2].epochs]
 
 
-@pytest.mark.parametrize("decay", [0, 0.9])
-def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path, decay):
+MODERN = {"weight_averaging": 0.9, "cosine_temperature": 0.07, "beside": True}
+
+
+@pytest.mark.parametrize("changes", [{}, {"weight_averaging": 0.9}, MODERN])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path, changes):
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    whole, _ = train(tmp_path / "whole", weight_averaging=decay)
+    whole, _ = train(tmp_path / "whole", **changes)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "killed", stop_after=3, weight_averaging=decay)
-    resumed, epochs_done_again = train(tmp_path / "killed", weight_averaging=decay)
+        train(tmp_path / "killed", stop_after=3, **changes)
+    resumed, epochs_done_again = train(tmp_path / "killed", **changes)
     assert epochs_done_again == len(whole.epochs) - 3
     assert [e["loss"] for e in resumed.epochs] == [e["loss"] for e in whole.epochs]
     assert resumed.best_epoch == whole.best_epoch
     assert all(torch.equal(whole.best_weights[n], resumed.best_weights[n]) for n in whole.best_weights)
+
+
+def test_an_item_that_training_never_meets_keeps_a_vector_of_zeros(tmp_path):
+    progress, _ = train(tmp_path, met=ITEMS - 7, **MODERN)
+    moved = progress.best_weights["item_ids.weight"].ne(0).any(1)
+    assert moved[1 : ITEMS - 6].all()
+    assert not moved[ITEMS - 6 :].any()
+    assert not moved[0]
 
 
 def test_what_is_scored_and_kept_are_the_averages(tmp_path):

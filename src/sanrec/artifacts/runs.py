@@ -160,11 +160,9 @@ def _wanted(spec: Method, ids: bool) -> str:
     if most == 0:
         return f"reads ids alone ({IDS.channel})"
     number = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
-    return (
-        f"takes {number} beside ids (as {IDS.channel}+{'TI' if fewest > 1 else 'V'})"
-        if ids
-        else f"takes {number} inputs"
-    )
+    if not ids:
+        return f"takes {number} inputs"
+    return f"takes {number} beside ids (as {IDS.channel}+{'TI' if fewest > 1 else 'V'})"
 
 
 def recorded_settings(this: Run) -> set[str]:

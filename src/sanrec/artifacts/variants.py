@@ -28,10 +28,13 @@ def method(config: Config, model: str) -> Method:
     return METHODS[model]
 
 
-def default_settings(config: Config, dataset: str, model: str, recipe: str | None = None) -> Settings:
+def default_settings(
+    config: Config, dataset: str, model: str, recipe: str | None = None, cached: bool | None = None
+) -> Settings:
     """The method's defaults under those of the data set (`all` first, then the method's own).
 
-    The values of the data set's recipe lie between the two; those of another `recipe` lie above both.
+    The values of the data set's recipe lie below both; those of another `recipe` lie above both. `cached` is what a
+    variant says of it, for a recipe gives less where hidden states are not kept.
     """
     spec = method(config, model)
     valid = spec.valid_settings
@@ -44,11 +47,12 @@ def default_settings(config: Config, dataset: str, model: str, recipe: str | Non
             raise unknown("setting", key, valid, f"settings of data set '{dataset}' for '{model}'")
     shared = {k: v for k, v in own.get("all", {}).items() if k in valid or k not in Settings.model_fields}
     told = {**shared, **own.get(model, {})}
-    usual = told.get("recipe", PAPERS)
-    if recipe in (None, usual):
-        merged = {**spec.defaults, **recipe_of(usual, valid), **told}
-    else:
-        merged = {**spec.defaults, **told, **recipe_of(recipe, valid), "recipe": recipe}
+    if cached is not None and "cached" in valid:
+        told["cached"] = cached
+    written = {**spec.defaults, **told}
+    usual = written.get("recipe", PAPERS)
+    given = recipe_of(usual if recipe is None else recipe, valid, kept=written.get("cached", True) is not False)
+    merged = {**given, **written} if recipe in (None, usual) else {**written, **given, "recipe": recipe}
     settings = _validated(config, merged, f"settings of data set '{dataset}' for '{model}'")
     return _one_spelling(settings, settings.blocks)
 
@@ -67,7 +71,7 @@ def parse_variant(config: Config, dataset: str, model: str, text: str) -> Settin
         if not equals:
             raise ConfigError(f"{where}: '{part}' is not of the form name=value")
         values[name] = yaml.safe_load(value) if value in ("true", "false") else value
-    base = default_settings(config, dataset, model, _known_recipe(values))
+    base = _under(config, dataset, model, values)
     settings = _validated(config, {**base.model_dump(), **values}, where)
     canonical = format_variant(config, dataset, model, settings)
     if canonical != text:
@@ -82,21 +86,24 @@ def format_variant(config: Config, dataset: str, model: str, settings: Settings 
         for name in settings:
             if name not in (valid := method(config, model).valid_settings):
                 raise unknown("setting", name, valid, f"a variant of '{model}'")
-        base = default_settings(config, dataset, model, _known_recipe(settings))
+        base = _under(config, dataset, model, settings)
         settings = _validated(config, {**base.model_dump(), **settings}, f"a variant of '{model}' on '{dataset}'")
-    base = default_settings(config, dataset, model, settings.recipe)
+    base = default_settings(config, dataset, model, settings.recipe, settings.cached)
     idle, said = _without_effect(settings), _one_spelling(settings, base.blocks)
     changed = [
         f"{name}={spell(getattr(said, name))}"
         for name in Settings.model_fields
-        if name not in idle and getattr(said, name) != getattr(usual if name == "recipe" else base, name)
+        if name not in idle and getattr(said, name) != getattr(usual if name in ("recipe", "cached") else base, name)
     ]
     return ",".join(changed) or "default"
 
 
-def _known_recipe(values: Mapping[str, Any]) -> str | None:
-    """The recipe that a variant's values name, where there is one of that name."""
-    return name if (name := values.get("recipe")) in RECIPES else None
+def _under(config: Config, dataset: str, model: str, values: Mapping[str, Any]) -> Settings:
+    """The settings that a variant's values stand above; bad values of its own are refused later."""
+    recipe, cached = values.get("recipe"), values.get("cached")
+    return default_settings(
+        config, dataset, model, recipe if recipe in RECIPES else None, cached if isinstance(cached, bool) else None
+    )
 
 
 def _validated(config: Config, values: Mapping[str, Any], where: str) -> Settings:

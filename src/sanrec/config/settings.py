@@ -60,7 +60,8 @@ class Settings(Frozen):
     user_heads: Count = 2
     """Attention heads of the user encoder, where it is a transformer."""
     dropout: float = Field(0.1, ge=0, lt=1)
-    """Dropout in the user encoder; of BM3's targets, of the deep part of NFM and DeepFM, of MHCR's hyperedges."""
+    """Dropout in the user encoder, and on ids' vectors beside media; of BM3's targets, of the deep part of NFM and
+    DeepFM, of MHCR's hyperedges."""
     pair_loss: Literal["bpr", "softmax"] = "bpr"
     """What a method on pairs learns from: `bpr`, a positive above a sampled item, or `softmax`, a positive among the
     batch's positives, each score less the item's log-popularity (MicroLens' benchmark)."""

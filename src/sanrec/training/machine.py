@@ -24,8 +24,8 @@ def use_threads(count: int) -> None:
     """Compute with so many threads, and keep few of the kernels that oneDNN makes for half-precision matrix products.
 
     It makes one for each shape, and the number of items is another in each batch: 0.1 GB of them after 24 steps of
-    CROSSAN on MicroLens, while to make one again takes no time that one could see (docs: performance). Without effect
-    on those once the process has multiplied in half precision; a user's own choice stays.
+    CROSSAN on MicroLens, while to make some again takes 8 ms of a step's second (docs: performance). Without effect on
+    those once the process has multiplied in half precision; a user's own choice stays.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_KERNELS))
     torch.set_num_threads(count)
